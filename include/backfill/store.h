@@ -1,0 +1,189 @@
+/*
+ * store: every SQL statement, and rows to structs and back. Decides nothing: what it is told, it writes, as one atomic
+ * statement that carries the fencing token. Replies live until the callback returns.
+ *
+ * Every write of a month says `fence = mine AND status = 'processing'` and has a step number, unique within the fence:
+ * repeating a call after a lost acknowledgement is safe and answers BF_STORE_DONE again.
+ * An error of class RETRY means: unknown whether committed; repeat the same call.
+ */
+#ifndef BACKFILL_STORE_H
+#define BACKFILL_STORE_H
+#include "backfill/base.h"
+#include "backfill/books.h"
+#include "backfill/config.h"
+#include "backfill/reactor.h"
+
+struct bf_store;
+/* pool: the query sessions; locks: the one session that holds the advisory locks (claims and rescues run there). Both are
+ * borrowed. instance: the name written wherever work is claimed. */
+struct bf_store *bf_store_new(struct bf_loop *, struct bf_pg *pool, struct bf_pg *locks, const char *instance);
+void bf_store_free(struct bf_store *);
+
+enum bf_store_outcome { BF_STORE_DONE, BF_STORE_NOT_MINE, BF_STORE_REFUSED };	/* REFUSED: wrong state, or nothing granted */
+typedef void bf_store_done(void *ctx, const struct bf_error *err, enum bf_store_outcome);
+
+/* ---- a month as claimed ---- */
+struct bf_month_ref { int year, month; int64_t fence; };
+struct bf_month_row {
+	struct bf_month_ref ref;
+	char  job_id[37];
+	char  stage[16];		/* "" or where a former attempt stopped */
+	char  claimed_from[12];		/* pending | retry | failed */
+	int   retry_count, batch_size, round;	/* batch_size and variant: the job's own where it has one */
+	char  prompt_variant[40];
+	char  model_override[64];	/* "" none */
+	int   max_quota;		/* paid ISBN calls this job may make; 0: no limit of its own */
+	int   isbndb_calls;		/* so far */
+	bool  dry_run;
+	int   last_step;		/* highest step already written under this fence */
+};
+struct bf_totals { int pending, processing, completed, failed, retry, total; };
+struct bf_month_brief {			/* as listed by schedule, stats and the grid */
+	int year, month; char status[12], stage[16]; int books_generated, isbns_resolved, isbns_queued;
+	double resolution_rate;		/* < 0: NULL */
+	int retry_count; const char *error_message; int gemini_calls, xai_calls, isbndb_calls; double cost_usd;
+	char prompt_variant[40], owner[80], started_at[32], completed_at[32], next_attempt_at[32];	/* "" NULL */
+};
+struct bf_claim { const struct bf_month_row *rows; const struct bf_month_brief *briefs; int n, skipped; struct bf_totals totals; };
+typedef void bf_store_claim_done(void *ctx, const struct bf_error *err, const struct bf_claim *);
+enum bf_claim_what { BF_CLAIM_SCHEDULE, BF_CLAIM_DUE_RETRIES };
+/* Selects (contract 5: newest first, rows held by others skipped), takes their advisory locks, moves them to processing, one
+ * statement on the lock session. Refused (n = 0, err CONFIG "paused: note") while paused. year_low <= year_high. */
+struct bf_op *bf_store_claim(struct bf_store *, enum bf_claim_what, int limit, int year_low, int year_high, bool force_retry,
+			     bf_store_claim_done *, void *ctx);
+struct bf_op *bf_store_preview(struct bf_store *, int limit, int year_low, int year_high, bool force_retry,
+			       bf_store_claim_done *, void *ctx);	/* writes nothing; rows NULL */
+/* Takes up orphans: processing rows of these refs (their fence as seen), if still so and their lock is free, or `stuck`. */
+struct bf_op *bf_store_rescue(struct bf_store *, const struct bf_month_ref *, int n, int64_t stuck_after_ms,
+			      bf_store_claim_done *, void *ctx);
+
+/* ---- harvest: one month by name (0,0: the next in order); makes the row when it is not seeded ---- */
+struct bf_harvest { int year, month, batch_size; const char *prompt_variant, *model_override, *experiment_id; int max_quota; bool dry_run;
+	int default_batch_size; const char *default_variant_recent, *default_variant; int recent_from, year_low, year_high; };
+struct bf_harvest_reply { enum { BF_HARVEST_OK, BF_HARVEST_COMPLETED, BF_HARVEST_IN_FLIGHT, BF_HARVEST_NOTHING, BF_HARVEST_PAUSED } result;
+	struct bf_month_row row; const char *note; };
+typedef void bf_store_harvest_done(void *ctx, const struct bf_error *err, const struct bf_harvest_reply *);
+struct bf_op *bf_store_harvest(struct bf_store *, const struct bf_harvest *, bf_store_harvest_done *, void *ctx);
+
+struct bf_seed { int year_start, year_end, batch_size, recent_from; const char *variant_recent, *variant; };
+typedef void bf_store_count_done(void *ctx, const struct bf_error *err, int64_t count);
+struct bf_op *bf_store_seed(struct bf_store *, const struct bf_seed *, bf_store_count_done *, void *ctx);
+
+/* ---- the month's own writes; `step` from last_step + 1 upwards; detail_json may be NULL ---- */
+struct bf_step { struct bf_month_ref ref; int step; const char *from, *to, *event, *detail_json; const char *job_id; };
+/* Moves the stage. */
+struct bf_op *bf_store_step(struct bf_store *, const struct bf_step *, bf_store_done *, void *ctx);
+/* An AI's answer, as it arrives; stage unchanged (from == to). Adds its cost to month and usage. */
+struct bf_answer { enum bf_provider_id provider; int round; const char *variant, *model, *outcome, *reason, *text;
+	int http; int64_t tokens_in, tokens_out; double cost_usd; int64_t latency_ms; };
+struct bf_op *bf_store_answer(struct bf_store *, const struct bf_step *, const struct bf_answer *, bf_store_done *, void *ctx);
+/* The answers of a round, for a resumed month. */
+typedef void bf_store_answers_done(void *ctx, const struct bf_error *err, const struct bf_answer *, int n);
+struct bf_op *bf_store_answers(struct bf_store *, const struct bf_month_ref *, int round, bf_store_answers_done *, void *ctx);
+/* Stores the candidates with their synthetic works and authors, sets books_generated, moves to `resolving`. */
+struct bf_new_candidate { const struct bf_book *book; const char *title_key, *author_key; const char *const *authors, *const *author_keys; int n_authors; };
+struct bf_op *bf_store_save(struct bf_store *, const struct bf_step *, const struct bf_new_candidate *, int n, bf_store_done *, void *ctx);
+/* Candidates of a month with what the cache knows of them. */
+enum bf_cand_state { BF_CAND_NEW, BF_CAND_RESOLVED, BF_CAND_NOT_FOUND, BF_CAND_UNAVAILABLE, BF_CAND_MERGED };
+struct bf_cached { bool known, hit; char isbn13[14]; int confidence; const char *record_json; };
+struct bf_candidate { int64_t id; struct bf_book book; const char *title_key, *author_key, *answers_json, *resolved_by; char isbn13[14];
+	int confidence; enum bf_cand_state state; struct bf_cached cached[BF_NPROVIDERS]; };
+typedef void bf_store_candidates_done(void *ctx, const struct bf_error *err, struct bf_candidate *, int n);
+struct bf_op *bf_store_candidates(struct bf_store *, const struct bf_month_ref *, bf_store_candidates_done *, void *ctx);
+/* Cache look-up for books that have no rows (dry runs): fills cached[] of each. */
+struct bf_op *bf_store_cache_get(struct bf_store *, struct bf_candidate *, int n, bf_store_done *, void *ctx);
+/* One second's resolutions of all months, cache entries and call counts, in one transaction. A month no longer mine: its part is
+ * left out (its ref is in lost). */
+struct bf_resolution { struct bf_month_ref ref; int64_t candidate_id; enum bf_cand_state state; char isbn13[14]; int confidence;
+	const char *resolved_by, *answers_json, *record_json; };
+struct bf_cache_put { enum bf_provider_id provider; const char *title_key, *author_key; const char *isbn13; int confidence; const char *record_json; int64_t ttl_ms; };
+struct bf_usage { enum bf_provider_id provider; int year, month; int calls, errors, units_sent, units_unused; int64_t tokens_in, tokens_out; double cost_usd; int64_t fence; };
+struct bf_flush { uint64_t flush_id_hi, flush_id_lo;	/* random: a repeated flush is applied once */
+	const struct bf_resolution *resolutions; int n_resolutions; const struct bf_cache_put *cache; int n_cache;
+	const struct bf_usage *usage; int n_usage; };
+typedef void bf_store_lost_done(void *ctx, const struct bf_error *err, const struct bf_month_ref *lost, int n_lost);
+struct bf_op *bf_store_flush(struct bf_store *, const struct bf_flush *, bf_store_lost_done *, void *ctx);
+/* The end of a month: candidates with one ISBN merged, new ISBNs queued, counters set from the rows, completed; one transaction. */
+struct bf_op *bf_store_complete(struct bf_store *, const struct bf_step *, int max_retries, bf_store_done *, void *ctx);
+/* retry (below 5) or failed (at 5) as contract 5 says; wait_ms for next_attempt_at; counted false: retry_count stays and the
+ * status is retry; permanent: failed at once, count as it is; next_round: generation starts again with the next variant. */
+struct bf_failure { const char *error; int64_t wait_ms; bool counted, permanent, next_round; const char *resume_stage; };
+struct bf_op *bf_store_fail(struct bf_store *, const struct bf_step *, const struct bf_failure *, bf_store_done *, void *ctx);
+struct bf_op *bf_store_release(struct bf_store *, const struct bf_step *, bf_store_done *, void *ctx);
+struct bf_op *bf_store_touch(struct bf_store *, const struct bf_month_ref *, int n, bf_store_lost_done *, void *ctx);	/* progressed_at of waiting months */
+/* Dry-run jobs write only their job row. status: queued|processing|enriching|complete|failed; stats_json may be NULL. */
+struct bf_op *bf_store_job(struct bf_store *, const char *job_id, const char *status, const char *progress, const char *stats_json,
+			   const char *error, bf_store_done *, void *ctx);
+
+/* ---- quota: units and calls are counted before they are sent ---- */
+struct bf_reserve { struct bf_month_ref ref; int units; };	/* ref.year 0 or fence 0: no month to count for (dry run) */
+/* Grants as many of the wanted as daily_limit - reserve leaves, in order; adds the calls to the months' columns (gemini_calls,
+ * xai_calls, isbndb_calls). Months no longer mine get nothing. daily_limit 0: no limit. */
+struct bf_reserved { int granted[64]; bool lost[64]; int64_t used; char reset_at[32]; int64_t reset_in_ms; };
+typedef void bf_store_reserve_done(void *ctx, const struct bf_error *err, const struct bf_reserved *);
+struct bf_op *bf_store_reserve(struct bf_store *, enum bf_provider_id, int daily_limit, int reserve, const struct bf_reserve *, int n,
+			       bf_store_reserve_done *, void *ctx);	/* n <= 64 */
+
+/* ---- shared provider state ---- */
+enum bf_closure { BF_CLOSURE_NONE, BF_CLOSURE_CIRCUIT, BF_CLOSURE_QUOTA, BF_CLOSURE_RATE, BF_CLOSURE_BAN };
+struct bf_provider_closure { enum bf_provider_id provider; enum bf_closure kind; int64_t remaining_ms; int failures; const char *reason; };
+/* remaining_ms 0 and QUOTA: until the provider's own midnight. Never shortens another instance's closure. */
+struct bf_op *bf_store_close_provider(struct bf_store *, const struct bf_provider_closure *, bf_store_done *, void *ctx);
+struct bf_op *bf_store_open_provider(struct bf_store *, enum bf_provider_id, bf_store_done *, void *ctx);
+/* DONE: this instance may send the one probe (for at most hold_ms); REFUSED: another does. */
+struct bf_op *bf_store_probe_provider(struct bf_store *, enum bf_provider_id, int64_t hold_ms, bf_store_done *, void *ctx);
+
+/* ---- instances and the pulse (on the lock session) ---- */
+/* Registers and takes the instance lock. alone: no other live instance held one at that moment. */
+struct bf_hello { int instance_id; bool alone; int64_t server_up_ms; };
+typedef void bf_store_hello_done(void *ctx, const struct bf_error *err, const struct bf_hello *);
+struct bf_op *bf_store_hello(struct bf_store *, int instance_id_or_0, bf_store_hello_done *, void *ctx);
+/* After the lock session came back: takes the months' locks again and re-reads the fences; lost: no longer mine. */
+struct bf_op *bf_store_relock(struct bf_store *, int instance_id, const struct bf_month_ref *, int n, bf_store_lost_done *, void *ctx);
+/* Lets go of the advisory locks of months that ended. */
+struct bf_op *bf_store_unlock(struct bf_store *, const struct bf_month_ref *, int n, bf_store_done *, void *ctx);
+/* Everything that stands to be asked every 4 s, in one statement. `mine` without a lock (taken over while stuck) are locked. */
+struct bf_orphan { struct bf_month_ref ref; bool stuck; };
+struct bf_pulse {
+	int64_t db_wall_us, server_up_ms;		/* now() of the database; since start or promotion */
+	const int *instance_ids; int n_instances;	/* live, ascending */
+	const struct bf_orphan *orphans; int n_orphans;	/* processing, lock free (rows with a job id) or stuck_after passed */
+	int due_retries; int64_t next_retry_ms;		/* -1: none waits */
+	bool paused; const char *pause_note;
+	const struct bf_provider_closure *closures; int n_closures;
+	struct bf_totals totals; int64_t queue_depth;
+	int64_t isbndb_used; int isbndb_limit_seen;
+};
+typedef void bf_store_pulse_done(void *ctx, const struct bf_error *err, const struct bf_pulse *);
+struct bf_op *bf_store_pulse(struct bf_store *, const struct bf_month_ref *mine, int n, int64_t stuck_after_ms, bf_store_pulse_done *, void *ctx);
+
+/* ---- timers, pause, operators ---- */
+/* DONE: this run (scheduled minute, Unix seconds) is ours; REFUSED: some instance had it. */
+struct bf_op *bf_store_timer_claim(struct bf_store *, const char *timer, int64_t scheduled, bf_store_done *, void *ctx);
+typedef void bf_store_timer_done(void *ctx, const struct bf_error *err, int64_t last_run);	/* -1: never; then it is set to now */
+struct bf_op *bf_store_timer_last(struct bf_store *, const char *timer, bf_store_timer_done *, void *ctx);
+struct bf_op *bf_store_pause(struct bf_store *, bool paused, const char *note, const char *until_rfc3339, bf_store_done *, void *ctx);
+enum bf_operator_action { BF_OPERATOR_RETRY, BF_OPERATOR_CANCEL, BF_OPERATOR_RESET };
+/* DONE, REFUSED (wrong state: status in the JSON view tells), NOT_MINE (no such month). */
+struct bf_op *bf_store_operator(struct bf_store *, enum bf_operator_action, int year, int month, bf_store_done *, void *ctx);
+
+/* ---- views: JSON made by PostgreSQL, in the shapes of contract 3; NULL json: not found ---- */
+typedef void bf_store_json_done(void *ctx, const struct bf_error *err, const char *json);
+struct bf_op *bf_store_stats_json(struct bf_store *, bf_store_json_done *, void *ctx);
+struct bf_op *bf_store_months_json(struct bf_store *, bf_store_json_done *, void *ctx);
+struct bf_op *bf_store_month_json(struct bf_store *, int year, int month, bf_store_json_done *, void *ctx);
+struct bf_op *bf_store_job_json(struct bf_store *, const char *job_id, bf_store_json_done *, void *ctx);
+/* limits of the seven, in provider order; daily_limit 0: null. */
+struct bf_quota_limits { int daily_limit[BF_NPROVIDERS], reserve[BF_NPROVIDERS]; };
+struct bf_op *bf_store_quota_json(struct bf_store *, const struct bf_quota_limits *, bf_store_json_done *, void *ctx);
+struct bf_op *bf_store_quota_used(struct bf_store *, enum bf_provider_id, bf_store_count_done *, void *ctx);	/* today */
+struct bf_retention { int64_t events_ms, answers_ms, enrichment_log_ms, api_usage_ms, audit_ms, job_status_ms; };
+struct bf_op *bf_store_prune(struct bf_store *, const struct bf_retention *, bf_store_count_done *, void *ctx);	/* in bounded bites */
+
+/* ---- migrations and the start's checks ---- */
+enum bf_schema { BF_SCHEMA_OK, BF_SCHEMA_BEHIND, BF_SCHEMA_CHANGED, BF_SCHEMA_NOT_UTF8, BF_SCHEMA_NO_RIGHTS, BF_SCHEMA_POOLED };
+typedef void bf_store_schema_done(void *ctx, const struct bf_error *err, enum bf_schema, const char *remedy);
+struct bf_op *bf_store_check_schema(struct bf_store *, bf_store_schema_done *, void *ctx);
+/* Runs in a loop of its own on a session of its own; prints one line per migration to stdout. Returns an exit code (0, 1, 3). */
+int bf_store_migrate(const char *conninfo, bool status_only);
+#endif

@@ -1,0 +1,297 @@
+"""What tools/demo does after the packages are there; see its --help."""
+import argparse
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import stand
+import throwaway_pg
+from stand import ROOT, StandError
+
+LAST_YEAR = 2024            # the newest month is its December
+MONTHS_MAX = 12 * (LAST_YEAR - 1900 + 1)
+PORT = 8787                 # the product's own; another one is taken when it is in use
+CLAIM_MAX = 50              # months one schedule-backfill call may claim
+REFRESH_S = 0.5
+LINE_EVERY_S = 3.0          # where the output is no terminal
+# No month may take longer than this without anything moving; then the demo gives up and says so.
+STALLED_S = 300
+
+
+class Demo:
+    """All that the demo started, newest last, so that it can be stopped in the opposite order."""
+
+    def __init__(self, options):
+        self.options = options
+        self.tty = sys.stdout.isatty()
+        self.folder = None
+        self.started = []
+        self.cluster = self.sandbox = self.daemon = None
+        self.secret = secrets.token_hex(16)
+        self.began = time.monotonic()
+
+    def say(self, text):
+        print(f"[{time.monotonic() - self.began:6.1f} s] {text}", flush=True)
+
+    # ---- start and stop ----
+
+    def make_folder(self):
+        """A folder for the database and the logs: the one to keep, or a temporary one."""
+        if self.options.keep is None:
+            self.folder = Path(tempfile.mkdtemp(prefix="backfill-demo-"))
+            self.folder.chmod(0o755)    # the server's user has to get through it
+            return
+        self.folder = Path(self.options.keep).resolve()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if any(self.folder.iterdir()):
+            raise StandError(f"{self.folder} is not empty; --keep wants a new or empty folder")
+
+    def build(self):
+        """Compiles the programs the demo needs into build/; the output appears only when that fails."""
+        folder = ROOT / "build"
+        steps = [["meson", "compile", "-C", str(folder), "backfilld", "provider-sandbox"]]
+        if not (folder / "build.ninja").exists():
+            steps.insert(0, ["meson", "setup", str(folder)])
+        env = dict(os.environ, LC_ALL="C.UTF-8")
+        for argv in steps:
+            done = subprocess.run(argv, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, text=True, check=False)
+            if done.returncode != 0:
+                raise StandError(f"{' '.join(argv)} failed:\n{done.stdout[-6000:]}")
+
+    def start(self):
+        """PostgreSQL, sandbox, migrations, daemon, in this order."""
+        self.make_folder()
+        self.say("building (the first time takes a minute)")
+        self.build()
+        self.say("starting a throw-away PostgreSQL")
+        self.cluster = throwaway_pg.Cluster(self.folder / "pg")
+        self.cluster.start()
+        self.started.append(("PostgreSQL", self.cluster.stop))
+        self.cluster.create_database("openlibrary")
+        self.say("starting the provider sandbox")
+        self.sandbox = stand.Sandbox(self.folder, catalogue=self.options.catalogue, build=ROOT / "build",
+                                     extra=["--latency", "demo"])
+        self.started.append(("provider-sandbox", self.sandbox.stop))
+        self.say("migrating the database and starting backfilld")
+        listen = f"127.0.0.1:{free_listen_port()}"
+        ini = self.write_ini(listen)
+        env = stand.daemon_env(self.secret)
+        log = self.folder / "backfilld.log"
+        stand.migrate(ini, log, env, build=ROOT / "build")
+        self.daemon = stand.Daemon(ini, log, listen, self.secret, env, build=ROOT / "build")
+        self.started.append(("backfilld", self.daemon.stop))
+        self.daemon.wait_ready()
+
+    def write_ini(self, listen):
+        """The demo's configuration: the sample's values where it matters, quick where only waiting would be shown."""
+        months = self.options.months
+        providers = stand.sandbox_providers(self.sandbox.url, rate="50/s", concurrency=20)
+        for name in ("gemini", "xai"):
+            providers[f"provider.{name}"]["rate"] = "20/s"
+        # the plan's 15,000 units, of which 2,000 stay untouched, carry some 75 months a day; more months, a bigger plan
+        providers["provider.isbndb"].update(daily_limit=max(15000, 200 * months), reserve=2000)
+        sections = {
+            "daemon": {"instance": "demo", "contact": "demo@localhost"},
+            "database": {"conninfo": self.cluster.conninfo("openlibrary")},
+            "admin": {"listen": listen, "secret_env": stand.SECRET_ENV},
+            # no timer: the demo itself asks for exactly the months it was told
+            "scheduler": {"schedule": "", "catch_up": "none", "concurrent_months": 6 if months <= 24 else 20,
+                          "year_start": self.first_year(), "year_end": LAST_YEAR, "retry_base": "5s", "retry_cap": "30s"},
+            "enrichment": {"poll": "2s"},
+            "enhancement": {"schedule": ""},
+            **providers,
+        }
+        path = self.folder / "backfilld.ini"
+        path.write_text("; written by tools/demo\n" + stand.render_ini(sections), encoding="utf-8")
+        return path
+
+    def stop(self):
+        """Ends what was started, newest first; removes the temporary folder."""
+        for name, stop in reversed(self.started):
+            try:
+                stop()
+            except Exception as problem:        # one that will not end must not keep the others running
+                print(f"demo: {name}: {problem}", file=sys.stderr)
+        self.started.clear()
+        if self.folder is None:
+            return
+        if self.options.keep is None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        else:
+            print(f"kept: {self.folder} (database in pg/, backfilld.ini, backfilld.log, sandbox.log)")
+
+    # ---- the backfill ----
+
+    def first_year(self):
+        return LAST_YEAR - (self.options.months - 1) // 12
+
+    def ask(self, method, path, body=None):
+        """One call of the admin interface that has to succeed."""
+        answer = self.daemon.request(method, path, body)
+        if answer.status != 200:
+            raise StandError(f"{method} {path}: {answer.status} {answer.text[:500]}")
+        return answer.json
+
+    def claim(self):
+        """Seeds the years and claims exactly the newest N months."""
+        years = {"start": self.first_year(), "end": LAST_YEAR}
+        seeded = self.ask("POST", "/api/internal/seed-backfill-queue", {"year_start": years["start"], "year_end": years["end"]})
+        self.say(seeded["message"])
+        left = self.options.months
+        while left > 0:
+            answer = self.ask("POST", "/api/internal/schedule-backfill",
+                              {"batch_size": min(left, CLAIM_MAX), "year_range": years})
+            if answer["months_selected"] == 0:
+                raise StandError(f"nothing was selected with {left} months to go: {answer}")
+            left -= answer["months_selected"]
+        self.say(f"{self.options.months} months claimed, newest first")
+
+    def watch(self):
+        """Shows the progress until every month has ended; the last statistics."""
+        started = moved = time.monotonic()
+        last_line, last_state = 0.0, None
+        while True:
+            if not self.daemon.running or not self.sandbox.running:
+                who = "backfilld" if not self.daemon.running else "provider-sandbox"
+                log = self.daemon if who == "backfilld" else self.sandbox
+                raise StandError(f"{who} ended:\n{log.log_tail()}")
+            stats = self.ask("GET", "/api/internal/backfill-stats")
+            now = time.monotonic()
+            if stats != last_state:
+                moved, last_state = now, stats
+            elif now - moved > STALLED_S:
+                raise StandError(f"nothing moved for {STALLED_S} s: {stats['by_status']}")
+            done = self.ended(stats) >= self.options.months
+            if self.tty or done or now - last_line >= LINE_EVERY_S:
+                last_line = now
+                self.show(stats, now - started)
+            if done:
+                if self.tty:
+                    print()
+                return stats
+            time.sleep(REFRESH_S)
+
+    @staticmethod
+    def ended(stats):
+        return stats["by_status"]["completed"] + stats["by_status"]["failed"]
+
+    def show(self, stats, elapsed):
+        """One line of progress; on a terminal over the one before."""
+        by, progress = stats["by_status"], stats["progress"]
+        quota = self.daemon.get("/api/quota/status", secret=None).json.get("data", {})
+        n = self.options.months
+        filled = 20 * self.ended(stats) // n
+        line = (f"[{'#' * filled}{'.' * (20 - filled)}] {by['completed']}/{n} done, {by['processing']} in work, "
+                f"{by['retry']} retry, {by['failed']} failed | {progress['total_books_generated']} books, "
+                f"{progress['total_isbns_resolved']} ISBNs ({progress['overall_resolution_rate']:.1f} %), "
+                f"{progress['total_books_generated'] / max(elapsed, 1):.1f} books/s | "
+                f"ISBNdb {quota.get('used', 0)}/{quota.get('safety_limit') or '-'} | {elapsed:.0f} s")
+        if self.tty:
+            width = shutil.get_terminal_size().columns - 1
+            print("\r" + line[:width].ljust(width), end="", flush=True)
+        else:
+            print(line, flush=True)
+
+    def summary(self, stats):
+        """What came of it, as a table; with a catalogue also how much of it is right."""
+        by, progress = stats["by_status"], stats["progress"]
+        counters = self.sandbox.counters()
+        print("\n" + "\n".join(f"{name:<22}{value:>12}" for name, value in (
+            ("months completed", by["completed"]), ("months failed", by["failed"]),
+            ("books", progress["total_books_generated"]), ("ISBNs", progress["total_isbns_resolved"]),
+            ("resolution rate", f"{progress['overall_resolution_rate']:.2f} %"),
+            ("queued to enrich", progress["total_isbns_queued"]),
+            ("seconds", f"{time.monotonic() - self.began:.1f}"),
+            ("memory, peak", f"{self.daemon.rss_peak / 1024:.1f} MiB"),
+            ("CPU", f"{self.daemon.cpu_s:.2f} s"))))
+        print(f"\n{'provider':<22}{'requests':>12}{'units':>12}{'peak/s':>12}")
+        providers = counters.get("providers", counters)
+        for name in stand.PROVIDERS:
+            c = providers.get(name, {})
+            print(f"{name:<22}{c.get('requests', 0):>12}{c.get('units', 0):>12}{c.get('peak_per_second', 0):>12}")
+        sys.stdout.flush()
+        if self.options.catalogue:
+            print()
+            sys.stdout.flush()
+            subprocess.run([sys.executable, "-B", str(ROOT / "tools" / "measure"), "--sandbox", self.sandbox.url, "--conninfo",
+                            self.cluster.conninfo("openlibrary")], stdin=subprocess.DEVNULL, check=False)
+
+    def address(self):
+        print(f"\n    dashboard  {self.daemon.url}/\n    secret     {self.secret}\n", flush=True)
+
+    def run(self):
+        """The whole demo; its exit status."""
+        self.start()
+        self.address()
+        self.claim()
+        stats = self.watch()
+        self.summary(stats)
+        complete = stats["by_status"]["completed"] >= self.options.months
+        if not complete:
+            print(f"demo: only {stats['by_status']['completed']} of {self.options.months} months completed", file=sys.stderr)
+        if not self.options.exit:
+            self.address()
+            print("Ctrl-C stops everything.", flush=True)
+            while self.daemon.running:
+                time.sleep(0.5)
+            raise StandError(f"backfilld ended:\n{self.daemon.log_tail()}")
+        return 0 if complete else 1
+
+
+def free_listen_port():
+    """The product's usual port when nobody has it, else any."""
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            s.bind(("127.0.0.1", PORT))
+            return PORT
+        except OSError:
+            return throwaway_pg.free_port()
+
+
+def arguments(argv):
+    p = argparse.ArgumentParser(
+        prog="tools/demo", description="Runs the whole product on this machine, with simulated providers and a throw-away "
+        "database, and shows the backfill at work. Nothing leaves the machine; everything it starts is stopped again.")
+    p.add_argument("--months", type=int, default=24, metavar="N",
+                   help=f"how many months, newest first up to {LAST_YEAR}-12 (default 24, about a minute)")
+    p.add_argument("--catalogue", metavar="FILE", help="a TSV of books instead of the built-in one; results are measured")
+    p.add_argument("--exit", action="store_true", help="leave when the months are done; status 0 when all completed")
+    p.add_argument("--keep", metavar="DIR", help="keep database, configuration and logs in this new folder")
+    options = p.parse_args(argv)
+    if not 1 <= options.months <= MONTHS_MAX:
+        p.error(f"--months takes 1 to {MONTHS_MAX}")
+    if options.catalogue and not Path(options.catalogue).is_file():
+        p.error(f"{options.catalogue}: no such file")
+    return options
+
+
+def main(argv):
+    demo = Demo(arguments(argv))
+    for signum in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, lambda n, _: sys.exit(128 + n))
+    status = 1
+    try:
+        status = demo.run()
+    except KeyboardInterrupt:
+        # Ctrl-C is how a demo without --exit ends
+        print("\nstopping", flush=True)
+        status = 130 if demo.options.exit else 0
+    except (StandError, throwaway_pg.PgError, TimeoutError, OSError) as problem:
+        print(f"\ndemo: {problem}", file=sys.stderr)
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)    # a second Ctrl-C must not leave anything behind
+        demo.stop()
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
