@@ -1,0 +1,26 @@
+/*
+ * words: how alike two folded words are (private to books).
+ */
+#ifndef BOOKS_WORDS_H
+#define BOOKS_WORDS_H
+#include <stdbool.h>
+#include <stddef.h>
+
+/* From the same word to another one; the order is used: a sequence is as good as its worst pair. */
+enum word_match {
+	WORD_EQUAL,		/* same letters, or the same number */
+	WORD_SPELLING,		/* colour/color, centre/center, organise/organize */
+	WORD_TYPO,		/* one slip in a word of eight letters or more */
+	WORD_SLIP,		/* one slip in a word of five to seven letters: may well be another word */
+	WORD_OTHER
+};
+enum word_match words_match(const char *a, size_t a_len, const char *b, size_t b_len);
+/* Value of a number word, a number of up to three digits, or a Roman numeral of two letters or more; 0 if none. */
+int words_number(const char *w, size_t len);
+int words_roman(const char *w, size_t len);		/* also i, v and x; 0 if none */
+bool words_one_edit(const char *a, size_t a_len, const char *b, size_t b_len, bool inner_only);
+bool words_is(const char *w, size_t len, const char *word);
+/* Is the word one of a space-separated list? */
+bool words_in(const char *w, size_t len, const char *list);
+bool words_is_article(const char *w, size_t len);	/* English */
+#endif
