@@ -1,0 +1,485 @@
+/*
+ * The queue before each provider: a call waits for a free place (concurrency), a unit of the quota, counted in the database
+ * before it is sent, and its slot in time. What may not be asked now is answered at once, so that the chain goes on.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "gate_call.h"
+
+/* Long enough to mean "until the first pulse tells who else is alive". */
+#define UNTIL_FIRST_PULSE_US 3600000000ull
+/* Wikidata: a turn with less left than this is not begun any more. */
+#define TURN_LEAST_MS 4000
+
+static const struct bf_provider_config *conf_of(const struct lane *lane)
+{
+	return lane->conf;
+}
+
+/* A unit and the month's count are taken in the database first: paid calls, and those with a daily limit. */
+static bool needs_reservation(const struct lane *lane)
+{
+	return lane->ops->paid || conf_of(lane)->daily_limit > 0;
+}
+
+bool lane_out_of_quota(const struct lane *lane)
+{
+	uint64_t now = bf_now_us();
+
+	return lane->quota_until_us > now ||
+	    (circuit_blocks(lane) && lane->circuit.kind == BF_CLOSURE_QUOTA);
+}
+
+const char *lane_unusable(struct lane *lane)
+{
+	const struct bf_provider_config *conf = conf_of(lane);
+	uint64_t now = bf_now_us();
+
+	if (!conf->enabled)
+		return "disabled";
+	if (conf->needs_key && !conf->api_key)
+		return "no api key";
+	if (lane->off[0])
+		return lane->off;
+	if (lane->p->draining)
+		return "draining";
+	circuit_expire(lane);
+	if (lane->quota_until_us > now) {
+		snprintf(lane->why, sizeof lane->why, "out of quota for %llu s",
+		    (unsigned long long)((lane->quota_until_us - now) / 1000000));
+		return lane->why;
+	}
+	if (circuit_blocks(lane)) {
+		snprintf(lane->why, sizeof lane->why, "closed for %llu s: %s",
+		    (unsigned long long)((lane->circuit.until_us - now) / 1000000), lane->circuit.reason);
+		return lane->why;
+	}
+	if (lane->circuit.state == CIRCUIT_HALF_OPEN)
+		return "circuit half open, one probe is under way";
+	return NULL;
+}
+
+static enum bf_err_class unusable_class(const struct lane *lane)
+{
+	return lane->p->draining ? BF_ERR_CANCELLED : BF_ERR_QUOTA;
+}
+
+/* ---- a call's end ---- */
+static void call_leave(struct gate_call *call)
+{
+	struct lane *lane = call->lane;
+
+	switch (call->state) {
+	case CALL_QUEUED:
+		TAILQ_REMOVE(&lane->queued, call, link);
+		lane->n_waiting--;
+		break;
+	case CALL_RESERVING:
+		for (int i = 0; i < lane->n_reserving; i++)
+			if (lane->reserving[i] == call)
+				lane->reserving[i] = NULL;
+		lane->n_waiting--;
+		break;
+	case CALL_READY:
+		TAILQ_REMOVE(&lane->ready, call, link);
+		lane->n_ready--;
+		break;
+	case CALL_SENT:
+		TAILQ_REMOVE(&lane->sent, call, link);
+		lane->n_sent--;
+		break;
+	case CALL_RESTING:
+		TAILQ_REMOVE(&lane->resting, call, link);
+		lane->n_waiting--;
+		break;
+	case CALL_ENDING:
+		break;
+	}
+	call->state = CALL_ENDING;
+}
+
+static void call_free(struct gate_call *call)
+{
+	bf_arena_free(call->arena);
+	free(call);
+}
+
+/* A unit that was counted and never sent goes back with the next flush. */
+static void give_back(struct gate_call *call)
+{
+	const struct gate_ask *ask = &call->ask;
+
+	if (!call->reserved)
+		return;
+	call->reserved = false;
+	flusher_usage(call->lane->p->flusher, &(struct bf_usage){ .provider = ask->provider,
+	    .year = ask->dry_run ? 0 : ask->ref.year, .month = ask->dry_run ? 0 : ask->ref.month,
+	    .fence = ask->dry_run ? 0 : ask->ref.fence, .units_unused = 1 });
+}
+
+static void probe_gone(struct gate_call *call)
+{
+	if (call->probe && call->lane->circuit.state == CIRCUIT_HALF_OPEN)
+		call->lane->circuit.state = CIRCUIT_OPEN;	/* its time is over: the next one probes */
+	call->probe = false;
+}
+
+void call_end(struct gate_call *call, const struct bf_error *err, const struct provider_answer *answer)
+{
+	struct lane *lane = call->lane;
+
+	call_leave(call);
+	give_back(call);
+	probe_gone(call);
+	call->done(call->ctx, err, answer);
+	call_free(call);
+	gate_pump(lane);
+}
+
+static void end_now(void *ctx)
+{
+	struct gate_call *call = ctx;
+
+	call->op = NULL;
+	call->done(call->ctx, &call->failure, NULL);
+	call_free(call);
+}
+
+/* Completions never come inside the call that started the work. */
+void call_fail_later(struct gate_call *call, enum bf_err_class class, const char *why)
+{
+	call_leave(call);
+	give_back(call);
+	probe_gone(call);
+	bf_error_set(&call->failure, class, "%s: %s", call->lane->ops->label, why);
+	call->op = bf_timer_start(call->lane->p->loop, 0, end_now, call);
+}
+
+void gate_cancel(struct gate_call *call)
+{
+	struct lane *lane;
+
+	if (!call)
+		return;
+	lane = call->lane;
+	call_leave(call);
+	give_back(call);
+	probe_gone(call);
+	bf_op_cancel(call->op);
+	call_free(call);
+	gate_pump(lane);
+}
+
+void call_enqueue(struct gate_call *call)
+{
+	struct lane *lane = call->lane;
+
+	call->state = CALL_QUEUED;
+	TAILQ_INSERT_TAIL(&lane->queued, call, link);
+	lane->n_waiting++;
+}
+
+/* ---- reservation ---- */
+static void reserved_one(struct lane *lane, struct gate_call *call, const struct bf_reserved *reserved, int i)
+{
+	if (!call)	/* cancelled while its unit was being counted */
+		return;
+	lane->n_waiting--;
+	if (reserved->granted[i] > 0) {
+		call->reserved = true;
+		call->state = CALL_READY;
+		TAILQ_INSERT_TAIL(&lane->ready, call, link);
+		lane->n_ready++;
+		return;
+	}
+	call->state = CALL_ENDING;
+	if (reserved->lost[i])
+		call_fail_later(call, BF_ERR_CANCELLED, "the month belongs to another instance now");
+	else
+		call_fail_later(call, BF_ERR_QUOTA, "out of quota");
+}
+
+struct reservation {	/* what was asked for, should a call be cancelled before the answer */
+	struct lane *lane;
+	struct bf_reserve want[64];
+	int n;
+};
+
+static void give_back_cancelled(const struct reservation *r, int i, const struct bf_reserved *reserved)
+{
+	if (reserved->granted[i] > 0)
+		flusher_usage(r->lane->p->flusher, &(struct bf_usage){ .provider = r->lane->ops->id,
+		    .year = r->want[i].ref.year, .month = r->want[i].ref.month, .fence = r->want[i].ref.fence,
+		    .units_unused = reserved->granted[i] });
+}
+
+static void reservation_failed(struct lane *lane, struct gate_call **calls, int n, const struct bf_error *err)
+{
+	/* No database: no reservation, no call. The months wait for the database anyway; so do their calls. */
+	for (int i = n - 1; i >= 0; i--) {
+		if (!calls[i])
+			continue;
+		lane->n_waiting--;
+		if (err->class == BF_ERR_RETRY) {
+			calls[i]->state = CALL_QUEUED;
+			TAILQ_INSERT_HEAD(&lane->queued, calls[i], link);
+			lane->n_waiting++;
+		} else {
+			calls[i]->state = CALL_ENDING;
+			call_fail_later(calls[i], err->class, err->text);
+		}
+	}
+}
+
+static void pump_again(void *ctx)
+{
+	struct lane *lane = ctx;
+
+	lane->slot_timer = NULL;
+	gate_pump(lane);
+}
+
+static void pump_at(struct lane *lane, uint64_t when_us)
+{
+	uint64_t now = bf_now_us();
+
+	if (lane->slot_timer)
+		return;
+	lane->slot_timer = bf_timer_start(lane->p->loop, when_us > now ? (int64_t)((when_us - now + 999) / 1000) : 0,
+	    pump_again, lane);
+}
+
+static void reserve_done(void *ctx, const struct bf_error *err, const struct bf_reserved *reserved)
+{
+	struct reservation *r = ctx;
+	struct lane *lane = r->lane;
+	struct gate_call *calls[64];
+	int n = lane->n_reserving;
+	bool short_of_units = false;
+
+	memcpy(calls, lane->reserving, sizeof calls);
+	lane->n_reserving = 0;
+	lane->reserve_op = NULL;
+	if (err) {
+		bf_log(BF_WARN, "quota not reserved", BF_S("provider", bf_provider_names[lane->ops->id]), BF_E(err));
+		reservation_failed(lane, calls, n, err);
+		lane->reservation = NULL;
+		free(r);
+		pump_at(lane, bf_now_us() + 1000000);
+		return;
+	}
+	lane->figures.quota_used = reserved->used;
+	for (int i = 0; i < n; i++) {
+		if (!calls[i])
+			give_back_cancelled(r, i, reserved);
+		else if (!reserved->granted[i] && !reserved->lost[i])
+			short_of_units = true;
+	}
+	if (short_of_units && !lane->quota_until_us) {
+		lane->quota_until_us = bf_now_us() + (uint64_t)(reserved->reset_in_ms > 0 ? reserved->reset_in_ms : 60000) * 1000;
+		bf_log(BF_WARN, "daily quota used up", BF_S("provider", bf_provider_names[lane->ops->id]),
+		    BF_I("used", reserved->used), BF_S("reset_at", reserved->reset_at));
+	}
+	for (int i = 0; i < n; i++)
+		reserved_one(lane, calls[i], reserved, i);
+	lane->reservation = NULL;
+	for (int i = 0; i < n; i++)	/* last: whoever hears of it may cancel calls of this lane */
+		if (reserved->lost[i])
+			lane->p->on_lost(lane->p->lost_ctx, &r->want[i].ref);
+	free(r);
+	gate_pump(lane);
+}
+
+/* At most a second's worth, and no more than can be under way at once. */
+static int reservable(const struct lane *lane)
+{
+	const struct bf_provider_config *conf = conf_of(lane);
+	int room = conf->concurrency - lane->n_sent - lane->n_ready;
+	int second = (int)(conf->rate_per_s / (lane->rate.live > 0 ? lane->rate.live : 1));
+
+	if (second < 1)
+		second = 1;
+	room = room < second ? room : second;
+	return room < 64 ? room : 64;
+}
+
+static void reserve(struct lane *lane)
+{
+	const struct bf_provider_config *conf = conf_of(lane);
+	int room = reservable(lane);
+	struct reservation *r;
+
+	if (lane->reserve_op || room <= 0 || lane->p->hold || TAILQ_EMPTY(&lane->queued))
+		return;
+	r = bf_xcalloc(1, sizeof *r);
+	r->lane = lane;
+	lane->reservation = r;
+	while (r->n < room && !TAILQ_EMPTY(&lane->queued)) {
+		struct gate_call *call = TAILQ_FIRST(&lane->queued);
+
+		TAILQ_REMOVE(&lane->queued, call, link);
+		call->state = CALL_RESERVING;
+		lane->reserving[r->n] = call;
+		if (!call->ask.dry_run)
+			r->want[r->n].ref = call->ask.ref;
+		r->want[r->n++].units = 1;
+	}
+	lane->n_reserving = r->n;
+	lane->reserve_op = bf_store_reserve(lane->p->store, lane->ops->id, conf->daily_limit, conf->reserve, r->want, r->n,
+	    reserve_done, r);
+}
+
+static void ready_without_reservation(struct lane *lane)
+{
+	int room = conf_of(lane)->concurrency - lane->n_sent - lane->n_ready;
+
+	while (room-- > 0 && !TAILQ_EMPTY(&lane->queued)) {
+		struct gate_call *call = TAILQ_FIRST(&lane->queued);
+
+		TAILQ_REMOVE(&lane->queued, call, link);
+		lane->n_waiting--;
+		call->state = CALL_READY;
+		TAILQ_INSERT_TAIL(&lane->ready, call, link);
+		lane->n_ready++;
+	}
+}
+
+/* ---- probe of an open circuit ---- */
+static void probe_done(void *ctx, const struct bf_error *err, enum bf_store_outcome outcome)
+{
+	struct lane *lane = ctx;
+	struct gate_call *call = TAILQ_FIRST(&lane->queued);
+
+	lane->probe_op = NULL;
+	if (err || outcome != BF_STORE_DONE || !call) {
+		lane->circuit.until_us = bf_now_us() + 4000000;	/* another instance probes, or nobody asks any more */
+	} else {
+		lane->circuit.state = CIRCUIT_HALF_OPEN;
+		call->probe = true;
+	}
+	gate_pump(lane);
+}
+
+static void fail_queued(struct lane *lane, const char *why)
+{
+	struct gate_call *call, *next;
+	char text[240];
+
+	strlcpy(text, why, sizeof text);
+	TAILQ_FOREACH_SAFE(call, &lane->queued, link, next)
+		if (!call->probe)
+			call_fail_later(call, unusable_class(lane), text);
+	TAILQ_FOREACH_SAFE(call, &lane->ready, link, next)
+		if (!call->probe)
+			call_fail_later(call, unusable_class(lane), text);
+}
+
+static void send_ready(struct lane *lane)
+{
+	while (!TAILQ_EMPTY(&lane->ready) && !lane->p->hold) {
+		uint64_t now = bf_now_us(), due = rate_next_us(&lane->rate, now);
+
+		if (due < lane->not_before_us)
+			due = rate_next_us(&lane->rate, lane->not_before_us);
+		if (lane->ops->id == BF_WIKIDATA && rate_turn_left_ms(&lane->rate, now) < TURN_LEAST_MS && due <= now)
+			due = now + 500000;	/* one request at a time over all instances: wait for our turn */
+		if (due > now) {
+			pump_at(lane, due);
+			return;
+		}
+		call_send(TAILQ_FIRST(&lane->ready), due);
+	}
+}
+
+void gate_pump(struct lane *lane)
+{
+	const char *why = lane_unusable(lane);
+
+	if (why)
+		fail_queued(lane, why);
+	if (TAILQ_EMPTY(&lane->queued) && TAILQ_EMPTY(&lane->ready))
+		return;
+	if (circuit_needs_probe(lane)) {
+		if (!lane->probe_op)
+			lane->probe_op = bf_store_probe_provider(lane->p->store, lane->ops->id,
+			    conf_of(lane)->timeout_ms + 5000, probe_done, lane);
+		return;
+	}
+	if (needs_reservation(lane))
+		reserve(lane);
+	else
+		ready_without_reservation(lane);
+	send_ready(lane);
+}
+
+struct gate_call *gate_start_take(struct bf_providers *p, const struct gate_ask *ask, struct bf_arena **arena, gate_done *done,
+				  void *ctx)
+{
+	struct lane *lane = &p->lane[ask->provider];
+	struct gate_call *call = bf_xcalloc(1, sizeof *call);
+	const char *why = lane_unusable(lane);
+
+	call->lane = lane;
+	call->ask = *ask;
+	call->arena = *arena;
+	*arena = NULL;
+	call->done = done;
+	call->ctx = ctx;
+	call->queued_us = bf_now_us();
+	if (why) {
+		call->state = CALL_ENDING;
+		call_fail_later(call, unusable_class(lane), why);
+		return call;
+	}
+	call_enqueue(call);
+	gate_pump(lane);
+	return call;
+}
+
+void gate_init(struct bf_providers *p)
+{
+	for (int i = 0; i < BF_NPROVIDERS; i++) {
+		struct lane *lane = &p->lane[i];
+
+		lane->p = p;
+		lane->ops = provider_table[i];
+		lane->rate.live = 1;
+		lane->rate.quiet_until_us = bf_now_us() + UNTIL_FIRST_PULSE_US;
+		lane->figures.quota_used = lane->figures.quota_limit = -1;
+		TAILQ_INIT(&lane->queued);
+		TAILQ_INIT(&lane->ready);
+		TAILQ_INIT(&lane->sent);
+		TAILQ_INIT(&lane->resting);
+	}
+}
+
+static void drop_all(struct gate_calls *calls)
+{
+	while (!TAILQ_EMPTY(calls)) {
+		struct gate_call *call = TAILQ_FIRST(calls);
+
+		call_leave(call);
+		bf_op_cancel(call->op);
+		call_free(call);
+	}
+}
+
+void gate_release(struct bf_providers *p)
+{
+	for (int i = 0; i < BF_NPROVIDERS; i++) {
+		struct lane *lane = &p->lane[i];
+
+		bf_op_cancel(lane->slot_timer);
+		bf_op_cancel(lane->probe_op);
+		bf_op_cancel(lane->reserve_op);
+		free(lane->reservation);
+		for (int j = 0; j < lane->n_reserving; j++)
+			if (lane->reserving[j])
+				call_free(lane->reserving[j]);
+		drop_all(&lane->queued);
+		drop_all(&lane->ready);
+		drop_all(&lane->sent);
+		drop_all(&lane->resting);
+	}
+}

@@ -1,0 +1,29 @@
+/* One call under way, shared by the gate's files only. */
+#ifndef PROVIDERS_GATE_CALL_H
+#define PROVIDERS_GATE_CALL_H
+#include "gate.h"
+
+enum call_state { CALL_QUEUED, CALL_RESERVING, CALL_READY, CALL_SENT, CALL_RESTING, CALL_ENDING };
+struct gate_call {
+	TAILQ_ENTRY(gate_call) link;
+	struct lane *lane;
+	enum call_state state;
+	struct gate_ask ask;
+	struct bf_arena *arena;		/* owns the ask's strings */
+	int      tries;
+	bool     reserved;		/* a unit is counted for it and not yet sent */
+	bool     probe;			/* decides the circuit */
+	uint64_t queued_us, sent_us;
+	struct bf_op *op;		/* the HTTP request, or the rest between two tries */
+	struct bf_error failure;	/* while ENDING: what the asker will hear */
+	gate_done *done;
+	void    *ctx;
+};
+
+/* gate.c */
+void call_enqueue(struct gate_call *);
+void call_end(struct gate_call *, const struct bf_error *, const struct provider_answer *);
+void call_fail_later(struct gate_call *, enum bf_err_class, const char *why);
+/* gate_send.c */
+void call_send(struct gate_call *, uint64_t due_us);
+#endif
