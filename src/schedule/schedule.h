@@ -1,0 +1,52 @@
+/* The parts of the scheduler, private to the room: the pulse, the claims, the cron timer. */
+#ifndef SCHEDULE_SCHEDULE_H
+#define SCHEDULE_SCHEDULE_H
+#include "backfill/schedule.h"
+
+#define PULSE_MS 4000
+#define LOOK_AGAIN_MS 2000	/* two looks this far apart make an orphan */
+
+struct held {			/* months whose advisory lock our session holds */
+	struct bf_month_ref *refs;
+	int n, cap;
+};
+struct suspect { struct bf_month_ref ref; uint64_t seen_us; };
+
+struct bf_schedule {
+	struct bf_loop *loop;
+	struct bf_store *store;
+	struct bf_months *months;
+	struct bf_providers *providers;
+	const struct bf_config *config;
+	int  instance_id;
+	bool locks_up, greeted, alone, draining;
+	struct held held;
+	struct bf_op *unlock_timer, *hello_op, *relock_op, *hello_timer;
+	/* pulse.c */
+	struct bf_op *pulse_timer, *pulse_op, *rescue_op, *due_op, *touch_op, *prune_op;
+	struct bf_arena *pulse_arena;
+	struct bf_pulse pulse;
+	uint64_t pulse_us, touched_us, pruned_us;
+	bool have_pulse;
+	struct suspect *suspects;
+	int n_suspects;
+	/* timer.c */
+	struct bf_cron cron;
+	bool cron_on;
+	struct bf_op *cron_timer, *cron_op;
+	int64_t next_run, firing;
+	int cron_tries;
+};
+
+/* schedule.c */
+void schedule_took(struct bf_schedule *, const struct bf_claim *);	/* claimed or rescued: run them */
+/* pulse.c */
+void pulse_soon(struct bf_schedule *, int64_t ms);
+void pulse_stop(struct bf_schedule *);
+int64_t pulse_db_wall_us(const struct bf_schedule *);	/* the database's clock, carried on from the last pulse */
+/* timer.c */
+void timer_configure(struct bf_schedule *);
+void timer_begin(struct bf_schedule *);		/* the database can be asked */
+void timer_stop(struct bf_schedule *);
+int  timer_batch(int batch_size, int64_t used, int64_t limit, int throttle_percent);	/* pure */
+#endif
