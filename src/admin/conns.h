@@ -1,0 +1,48 @@
+/*
+ * conns: the connections of the interface, seen from outside evhttp. Counts them, refuses those beyond the cap, and cuts
+ * each one that passes its absolute deadline: evhttp's own timeout only knows idleness, which a trickling client never is.
+ */
+#ifndef ADMIN_CONNS_H
+#define ADMIN_CONNS_H
+#include <sys/queue.h>
+#include "backfill/reactor.h"
+
+#define CONNS_MAX 256
+#define CONNS_SWEEP_MS 100
+#define CONNS_RECEIVE_MS 10000		/* from accept or the last answer to a whole request */
+#define CONNS_PENDING_MS 60000		/* while a handler works on the answer */
+
+struct bufferevent;
+struct request;
+
+struct conn {
+	struct bufferevent *bev;	/* our own reference; evhttp has another */
+	struct request *request;	/* being answered; NULL between requests */
+	uint64_t deadline_us;
+	bool cut;			/* shut down by us, evhttp has not noticed yet */
+	LIST_ENTRY(conn) entry;
+};
+
+struct conns {
+	struct bf_loop *loop;
+	struct bf_op *sweep;		/* runs only while connections live */
+	int live;
+	uint64_t accepted, refused, timed_out;
+	LIST_HEAD(conns_list, conn) list;
+};
+
+void conns_init(struct conns *, struct bf_loop *);
+/* Drops every reference; evhttp must be gone already. */
+void conns_release(struct conns *);
+/* Makes the bufferevent of the connection that evhttp is about to set up, and watches it. */
+struct bufferevent *conns_accept(struct conns *);
+struct conn *conns_find(const struct conns *, const struct bufferevent *);
+/* The request was received whole: the deadline is the handler's now. */
+void conns_working(struct conn *, struct request *);
+/* The answer is on its way: the next request has a new deadline. */
+void conns_answered(struct conn *);
+/* Shuts every connection down that has no request under way. */
+void conns_cut_idle(struct conns *);
+/* Connections whose answer has not been written out yet. */
+int  conns_writing(const struct conns *);
+#endif

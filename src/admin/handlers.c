@@ -1,0 +1,43 @@
+/*
+ * handlers: what the handlers have in common.
+ */
+#include <event2/buffer.h>
+#include <event2/http.h>
+#include "handlers.h"
+
+/* Answers 400 when there are problems. */
+bool
+handlers_refuse(struct request *rq, struct body_problems *problems)
+{
+	if (problems->n == 0)
+		return false;
+	reply_problems(rq, problems);
+	return true;
+}
+
+/* Reads the body into the fields' destinations. */
+bool
+handlers_body(struct request *rq, const struct body_field *fields)
+{
+	struct evbuffer *in = evhttp_request_get_input_buffer(rq->http);
+	struct body_problems problems = { 0 };
+	size_t len = evbuffer_get_length(in);
+	const char *text = len > 0 ? (const char *)evbuffer_pullup(in, -1) : "";
+
+	if (text == NULL) {
+		reply_unavailable(rq, 5, "Out of memory");
+		return false;
+	}
+	body_read(text, len, fields, rq->arena, &problems);
+	return !handlers_refuse(rq, &problems);
+}
+
+/* Asked before any question goes to the database, so that an outage is told at once and not after a wait. */
+bool
+handlers_database_away(struct request *rq)
+{
+	if (bf_pg_is_up(rq->admin->parts.pool))
+		return false;
+	reply_unavailable(rq, 5, "The database is not available");
+	return true;
+}

@@ -1,0 +1,40 @@
+/*
+ * handlers: what the route table points at. Each gets a request that passed the guard and answers it exactly once, now or
+ * from a completion.
+ */
+#ifndef ADMIN_HANDLERS_H
+#define ADMIN_HANDLERS_H
+#include "reply.h"
+
+/* health.c */
+void health_live(struct request *);
+void health_ready(struct request *);
+/* metrics.c */
+void metrics_show(struct request *);
+/* schedule_routes.c */
+void schedule_routes_claim(struct request *);
+void schedule_routes_seed(struct request *);
+void schedule_routes_harvest(struct request *);
+/* pause_routes.c */
+void pause_routes_pause(struct request *);
+void pause_routes_resume(struct request *);
+/* month_routes.c */
+void month_routes_retry(struct request *);
+void month_routes_cancel(struct request *);
+void month_routes_reset(struct request *);
+/* view_routes.c */
+void view_routes_stats(struct request *);
+void view_routes_months(struct request *);
+void view_routes_month(struct request *);
+void view_routes_job(struct request *);
+void view_routes_quota(struct request *);
+void view_routes_config(struct request *);
+
+/* Reads the request's body; answers 400 itself and returns false when it isn't what the fields say. Problems that the
+ * handler found in the values afterwards go to handlers_refuse. */
+bool handlers_body(struct request *, const struct body_field *);
+/* True, and answered, when there is a problem. */
+bool handlers_refuse(struct request *, struct body_problems *);
+/* True, and answered 503, when the database is away. */
+bool handlers_database_away(struct request *);
+#endif

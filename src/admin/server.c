@@ -1,0 +1,286 @@
+/*
+ * server: listens, takes each request through the guard in the order of the contract (framing, secret, path, method, size;
+ * the handlers then look at body and state) and hands it to its route.
+ */
+#include <sys/socket.h>
+#include <netinet/in.h>
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <event2/buffer.h>
+#include <event2/event.h>
+#include <event2/http.h>
+#include "guard.h"
+#include "handlers.h"
+#include "reply.h"
+#include "server.h"
+
+#define MAX_HEADER_BYTES (16 * 1024)
+#define EVHTTP_BODY_MARGIN (1024 * 1024)	/* below it a body too long gets its 413 in JSON, from here */
+#define EVHTTP_IDLE_S 120			/* a backstop; conns has the real deadlines */
+/* All that get a 405 in JSON. Not CONNECT: evhttp would keep such a connection open whatever we answer. */
+#define METHODS (EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_HEAD | EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE | \
+		 EVHTTP_REQ_OPTIONS | EVHTTP_REQ_TRACE | EVHTTP_REQ_PATCH)
+
+/* Makes the request that the rest of the room works with. */
+static struct request *
+request_new(struct bf_admin *admin, struct evhttp_request *http)
+{
+	struct request *rq = bf_xcalloc(1, sizeof(*rq));
+	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(http);
+	const char *path = uri != NULL ? evhttp_uri_get_path(uri) : NULL;
+	struct evhttp_connection *connection = evhttp_request_get_connection(http);
+
+	rq->admin = admin;
+	rq->http = http;
+	rq->started_us = bf_now_us();
+	rq->arena = bf_arena_new();
+	rq->method = routes_method_name(evhttp_request_get_command(http));
+	rq->is_head = evhttp_request_get_command(http) == EVHTTP_REQ_HEAD;
+	snprintf(rq->path, sizeof(rq->path), "%s", path != NULL ? path : "");
+	if (connection != NULL)
+		rq->conn = conns_find(&admin->conns, evhttp_connection_get_bufferevent(connection));
+	if (rq->conn != NULL)
+		conns_working(rq->conn, rq);
+	TAILQ_INSERT_TAIL(&admin->pending, rq, entry);
+	admin->n_pending++;
+	return rq;
+}
+
+/* The checks that need no route. False when the request has been answered. */
+static bool
+guard_passes(struct request *rq, const struct route_match *match)
+{
+	const struct evkeyvalq *headers = evhttp_request_get_input_headers(rq->http);
+	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(rq->http);
+	enum evhttp_cmd_type method = evhttp_request_get_command(rq->http);
+	const char *problem = guard_framing(headers, method, uri != NULL ? evhttp_uri_get_host(uri) : NULL, &rq->close);
+
+	if (problem == NULL && rq->path[0] == '\0')
+		problem = "no path";
+	if (problem == NULL && evhttp_uri_get_userinfo(uri) != NULL)
+		problem = "a user in the target";
+	if (problem != NULL) {
+		rq->close = true;
+		reply_error(rq, 400, "Bad request: %s", problem);
+		return false;
+	}
+	if (!match->open && !guard_secret(headers, rq->admin->config->admin.secret)) {
+		reply_error(rq, 401, "Unauthorized: Invalid or missing X-Cron-Secret");
+		return false;
+	}
+	if (method != EVHTTP_REQ_GET && method != EVHTTP_REQ_HEAD && !guard_same_origin(headers)) {
+		reply_error(rq, 403, "Forbidden: the request comes from another site");
+		return false;
+	}
+	return true;
+}
+
+/* Every request starts here. */
+static void
+on_request(struct evhttp_request *http, void *ctx)
+{
+	struct bf_admin *admin = ctx;
+	struct request *rq = request_new(admin, http);
+	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(http);
+	const char *path = uri != NULL ? evhttp_uri_get_path(uri) : NULL;
+	struct route_match match;
+
+	routes_match(path != NULL ? path : "", evhttp_request_get_command(http), &match);
+	if (!guard_passes(rq, &match))
+		return;
+	if (!match.path_known) {
+		reply_error(rq, 404, "Not found: %s", rq->path);
+		return;
+	}
+	if (match.route == NULL) {
+		reply_header(rq, "Allow", match.allow);
+		reply_error(rq, 405, "Method not allowed: %s %s; allowed: %s", rq->method, rq->path, match.allow);
+		return;
+	}
+	rq->route = match.route;
+	rq->params = match.params;
+	if (evbuffer_get_length(evhttp_request_get_input_buffer(http)) > (size_t)admin->config->admin.max_body) {
+		rq->close = true;
+		reply_error(rq, 413, "The body is longer than %lld bytes", (long long)admin->config->admin.max_body);
+		return;
+	}
+	match.route->handler(rq);
+}
+
+/* evhttp asks for the bufferevent of each connection it accepts. */
+static struct bufferevent *
+on_accept(struct event_base *base, void *ctx)
+{
+	struct bf_admin *admin = ctx;
+
+	(void)base;
+	return conns_accept(&admin->conns);
+}
+
+/* Splits HOST:PORT; a host of several colons is written [::1]. The host must be an address or localhost: looking a name
+ * up would block. */
+static bool
+split_listen(const char *listen, char host[64], uint16_t *ret_port)
+{
+	const char *colon = strrchr(listen, ':');
+	unsigned char address[sizeof(struct in6_addr)];
+	unsigned long port;
+	size_t len;
+	char *end;
+
+	if (colon == NULL || colon[1] == '\0' || strspn(colon + 1, "0123456789") != strlen(colon + 1))
+		return false;
+	errno = 0;
+	port = strtoul(colon + 1, &end, 10);
+	if (errno != 0 || *end != '\0' || port > UINT16_MAX)
+		return false;
+	len = (size_t)(colon - listen);
+	if (len > 2 && listen[0] == '[' && listen[len - 1] == ']') {
+		listen++;
+		len -= 2;
+	}
+	if (len == 0 || len >= 64)
+		return false;
+	memcpy(host, listen, len);
+	host[len] = '\0';
+	if (strcmp(host, "localhost") == 0)
+		snprintf(host, 64, "127.0.0.1");
+	*ret_port = (uint16_t)port;
+	return inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1;
+}
+
+/* Says where it listens; with port 0 nobody else could know. */
+static void
+log_address(const struct bf_admin *admin)
+{
+	struct sockaddr_storage address = { 0 };
+	socklen_t len = sizeof(address);
+	char host[INET6_ADDRSTRLEN] = "?", text[INET6_ADDRSTRLEN + 16];
+	uint16_t port = 0;
+	bool v6;
+
+	if (getsockname(evhttp_bound_socket_get_fd(admin->bound), (struct sockaddr *)&address, &len) != 0)
+		return;
+	v6 = address.ss_family == AF_INET6;
+	if (v6) {
+		struct sockaddr_in6 in6;
+
+		memcpy(&in6, &address, sizeof(in6));
+		inet_ntop(AF_INET6, &in6.sin6_addr, host, sizeof(host));
+		port = ntohs(in6.sin6_port);
+	} else {
+		struct sockaddr_in in4;
+
+		memcpy(&in4, &address, sizeof(in4));
+		inet_ntop(AF_INET, &in4.sin_addr, host, sizeof(host));
+		port = ntohs(in4.sin_port);
+	}
+	snprintf(text, sizeof(text), v6 ? "[%s]:%u" : "%s:%u", host, (unsigned)port);
+	bf_log(BF_INFO, "admin interface listening", BF_S("address", text));
+}
+
+/* Sets evhttp up and binds it. */
+static bool
+start_listening(struct bf_admin *admin, const char *listen, struct bf_error *err)
+{
+	char host[64];
+	uint16_t port;
+
+	if (!split_listen(listen, host, &port)) {
+		bf_error_set(err, BF_ERR_CONFIG, "admin.listen: \"%s\" is not ADDRESS:PORT", listen);
+		return false;
+	}
+	admin->http = evhttp_new(bf_loop_base(admin->parts.loop));
+	if (admin->http == NULL) {
+		bf_error_set(err, BF_ERR_BUG, "admin: evhttp_new failed");
+		return false;
+	}
+	evhttp_set_allowed_methods(admin->http, METHODS);
+	evhttp_set_max_headers_size(admin->http, MAX_HEADER_BYTES);
+	evhttp_set_timeout(admin->http, EVHTTP_IDLE_S);
+	evhttp_set_bevcb(admin->http, on_accept, admin);
+	evhttp_set_gencb(admin->http, on_request, admin);
+	errno = 0;
+	admin->bound = evhttp_bind_socket_with_handle(admin->http, host, port);
+	if (admin->bound == NULL) {
+		bf_error_set(err, BF_ERR_CONFIG, "admin.listen: can't listen on %s: %s", listen, strerror(errno));
+		return false;
+	}
+	return true;
+}
+
+/* Starts the interface. */
+struct bf_admin *
+bf_admin_new(const struct bf_admin_parts *parts, const struct bf_config *config, struct bf_error *err)
+{
+	struct bf_admin *admin = bf_xcalloc(1, sizeof(*admin));
+
+	admin->parts = *parts;
+	admin->started_wall_us = bf_wall_us();
+	admin->started_us = bf_now_us();
+	TAILQ_INIT(&admin->pending);
+	conns_init(&admin->conns, parts->loop);
+	if (!start_listening(admin, config->admin.listen, err)) {
+		bf_admin_free(admin);
+		return NULL;
+	}
+	bf_admin_configure(admin, config);
+	log_address(admin);
+	return admin;
+}
+
+/* What still waits gets a 503, for what it is worth: nobody runs the loop for it any more. */
+void
+bf_admin_free(struct bf_admin *admin)
+{
+	struct request *rq;
+
+	if (admin == NULL)
+		return;
+	admin->draining = true;
+	while ((rq = TAILQ_FIRST(&admin->pending)) != NULL)
+		reply_unavailable(rq, 30, "Shutting down");
+	if (admin->http != NULL)
+		evhttp_free(admin->http);
+	conns_release(&admin->conns);
+	free(admin);
+}
+
+/* Takes over what a reload may change. */
+void
+bf_admin_configure(struct bf_admin *admin, const struct bf_config *config)
+{
+	admin->config = config;
+	evhttp_set_max_body_size(admin->http, (ev_ssize_t)(config->admin.max_body + EVHTTP_BODY_MARGIN));
+}
+
+/* Remembers what the check of the schema found. */
+void
+bf_admin_schema(struct bf_admin *admin, enum bf_schema schema, const char *remedy)
+{
+	admin->schema_known = true;
+	admin->schema = schema;
+	snprintf(admin->remedy, sizeof(admin->remedy), "%s", remedy != NULL ? remedy : "");
+}
+
+/* No new connection, no further request on an old one. */
+void
+bf_admin_drain(struct bf_admin *admin)
+{
+	if (admin->draining)
+		return;
+	admin->draining = true;
+	evhttp_del_accept_socket(admin->http, admin->bound);
+	admin->bound = NULL;
+	conns_cut_idle(&admin->conns);
+}
+
+/* Requests that wait for their answer, and answers that wait to be written. */
+int
+bf_admin_pending(const struct bf_admin *admin)
+{
+	return admin->n_pending + conns_writing(&admin->conns);
+}

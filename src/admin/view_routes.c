@@ -1,0 +1,105 @@
+/*
+ * view_routes: the questions that change nothing. PostgreSQL writes most of the JSON; here it is passed on.
+ */
+#include <stdio.h>
+#include <string.h>
+#include "handlers.h"
+
+/* Passes a view's JSON on; none means that there is no such thing. */
+static void
+on_view(void *ctx, const struct bf_error *err, const char *json)
+{
+	struct request *rq = ctx;
+
+	rq->op = NULL;
+	if (err != NULL)
+		reply_store_error(rq, err);
+	else if (json == NULL)
+		reply_error(rq, 404, "Not found: %s", rq->path);
+	else
+		reply_json(rq, 200, json, strlen(json));
+}
+
+/* GET /api/internal/backfill-stats */
+void
+view_routes_stats(struct request *rq)
+{
+	if (!handlers_database_away(rq))
+		rq->op = bf_store_stats_json(rq->admin->parts.store, on_view, rq);
+}
+
+/* GET /api/internal/months */
+void
+view_routes_months(struct request *rq)
+{
+	if (!handlers_database_away(rq))
+		rq->op = bf_store_months_json(rq->admin->parts.store, on_view, rq);
+}
+
+/* GET /api/internal/months/{y}/{m} */
+void
+view_routes_month(struct request *rq)
+{
+	if (!handlers_database_away(rq))
+		rq->op = bf_store_month_json(rq->admin->parts.store, rq->params.year, rq->params.month, on_view, rq);
+}
+
+/* GET /api/harvest/backfill/status/{job_id} */
+void
+view_routes_job(struct request *rq)
+{
+	if (!handlers_database_away(rq))
+		rq->op = bf_store_job_json(rq->admin->parts.store, rq->params.job_id, on_view, rq);
+}
+
+/* GET /api/quota/status */
+void
+view_routes_quota(struct request *rq)
+{
+	struct bf_quota_limits limits = { 0 };
+
+	if (handlers_database_away(rq))
+		return;
+	for (int id = 0; id < BF_NPROVIDERS; id++) {
+		limits.daily_limit[id] = rq->admin->config->provider[id].daily_limit;
+		limits.reserve[id] = rq->admin->config->provider[id].reserve;
+	}
+	rq->op = bf_store_quota_json(rq->admin->parts.store, &limits, on_view, rq);
+}
+
+struct config_walk { struct bf_jw jw; char section[64]; };
+
+/* One key of the configuration; keys of a section come one after the other. */
+static void
+on_key(void *ctx, const char *section, const char *key, const char *value, bool reloadable)
+{
+	struct config_walk *walk = ctx;
+
+	(void)reloadable;
+	if (strcmp(section, walk->section) != 0) {
+		if (walk->section[0] != '\0')
+			bf_jw_end_obj(&walk->jw);
+		bf_jw_key(&walk->jw, section);
+		bf_jw_obj(&walk->jw);
+		snprintf(walk->section, sizeof(walk->section), "%s", section);
+	}
+	bf_jw_key(&walk->jw, key);
+	bf_jw_str(&walk->jw, value);
+}
+
+/* GET /api/internal/config */
+void
+view_routes_config(struct request *rq)
+{
+	struct config_walk walk = { .section = "" };
+	struct bf_buf buf;
+
+	bf_buf_init(&buf, 1024 * 1024);
+	bf_jw_init(&walk.jw, &buf);
+	bf_jw_obj(&walk.jw);
+	bf_config_each(rq->admin->config, on_key, &walk);
+	if (walk.section[0] != '\0')
+		bf_jw_end_obj(&walk.jw);
+	bf_jw_end_obj(&walk.jw);
+	reply_buf(rq, 200, &buf);
+}
