@@ -1,0 +1,108 @@
+/* words: tables of what generated titles and names are made of; no word stands twice. */
+#include "sandbox.h"
+
+const char *const words_adjectives[WORDS_ADJECTIVES] = {
+	"Amber", "Ancient", "Autumn", "Barren", "Bitter", "Borrowed", "Brass", "Broken",
+	"Burning", "Careless", "Cobalt", "Copper", "Crooked", "Crystal", "Distant", "Drowned",
+	"Eastern", "Electric", "Emerald", "Endless", "Faded", "Feral", "Final", "Flooded",
+	"Forgotten", "Fragile", "Frozen", "Gentle", "Gilded", "Granite", "Hidden", "Hollow",
+	"Hungry", "Invisible", "Ivory", "Jagged", "Lonely", "Lucid", "Marble", "Midnight",
+	"Nameless", "Narrow", "Northern", "Obedient", "Painted", "Patient", "Quiet", "Reluctant",
+	"Restless", "Rusted", "Sacred", "Salted", "Scarlet", "Secret", "Shattered", "Silver",
+	"Sleepless", "Solemn", "Stubborn", "Tender", "Tilted", "Unfinished", "Velvet", "Winter",
+};
+
+const char *const words_nouns[WORDS_NOUNS] = {
+	"Almanac", "Anchor", "Anthem", "Archive", "Arithmetic", "Atlas", "Balcony", "Ballad",
+	"Banquet", "Bargain", "Barricade", "Beacon", "Bicycle", "Blizzard", "Boundary",
+	"Bracelet", "Bridge", "Calendar", "Candle", "Canyon", "Carousel", "Cathedral", "Cellar",
+	"Chandelier", "Chapel", "Chronicle", "Cinder", "Citadel", "Compass", "Confession",
+	"Corridor", "Courtyard", "Cradle", "Crossing", "Current", "Curtain", "Daughter",
+	"Declaration", "Delta", "Detour", "Dialect", "Dormitory", "Drawbridge", "Echo", "Eclipse",
+	"Embassy", "Engine", "Envelope", "Equation", "Estuary", "Evidence", "Exile", "Expedition",
+	"Factory", "Fable", "Ferry", "Festival", "Fountain", "Furnace", "Garden", "Glacier",
+	"Gospel", "Granary", "Gravity", "Harbor", "Harvest", "Heirloom", "Herbarium", "Horizon",
+	"Hourglass", "Hurricane", "Inheritance", "Inventory", "Island", "Journal", "Junction",
+	"Kingdom", "Ladder", "Lagoon", "Lantern", "Laundry", "Ledger", "Letter", "Library",
+	"Lighthouse", "Lullaby", "Machine", "Mansion", "Manuscript", "Market", "Meadow", "Melody",
+	"Memory", "Meridian", "Mirror", "Monastery", "Monument", "Museum", "Mutiny", "Necklace",
+	"Nocturne", "Notebook", "Observatory", "Oracle", "Orchard", "Orchestra", "Pageant",
+	"Parade", "Passage", "Pavilion", "Pendulum", "Pilgrimage", "Portrait", "Prophecy",
+	"Quarry", "Railway", "Rebellion", "Reservoir", "Ribbon", "Ritual", "Sanctuary",
+	"Scaffold", "Shadow", "Signal", "Silence", "Station", "Summit", "Talisman",
+};
+
+const char *const words_places[WORDS_PLACES] = {
+	"Aberford", "Alderney", "Almeria", "Altona", "Amberley", "Antwerp", "Aquila", "Arlington",
+	"Asmara", "Avignon", "Bantry", "Baroda", "Bastia", "Belgrade", "Benguela", "Bergen",
+	"Bilbao", "Bolzano", "Bordeaux", "Braga", "Bremen", "Brindisi", "Bukhara", "Cadiz",
+	"Calais", "Cartagena", "Catania", "Cordoba", "Corfu", "Cracow", "Cusco", "Dakar",
+	"Damietta", "Danzig", "Darwin", "Delft", "Dieppe", "Djerba", "Dresden", "Dundalk",
+	"Durban", "Elsinore", "Esbjerg", "Evora", "Faro", "Ferrara", "Galway", "Genoa", "Ghent",
+	"Girona", "Granada", "Grasse", "Guelph", "Hakodate", "Halifax", "Hobart", "Innsbruck",
+	"Izmir", "Jaipur", "Kaliningrad", "Kampala", "Kandy", "Kaunas", "Kazan", "Kotor", "Kyoto",
+	"Larnaca", "Leipzig", "Limerick", "Lisbon", "Livorno", "Lublin", "Lucca", "Luxor",
+	"Madurai", "Malacca", "Malmo", "Mantua", "Mombasa", "Montevideo", "Muscat", "Mysore",
+	"Nagasaki", "Namur", "Nantes", "Narvik", "Natal", "Odense", "Oporto", "Orleans", "Osaka",
+	"Ostrava", "Padua", "Palermo", "Parma", "Patras", "Perugia", "Plovdiv", "Potsdam",
+	"Pretoria", "Quito", "Ravenna", "Riga", "Rostock", "Rouen", "Salamanca", "Salerno",
+	"Samarkand", "Santander", "Segovia", "Seville", "Siena", "Skopje", "Smyrna", "Sofia",
+	"Split", "Tallinn", "Tangier", "Tbilisi", "Toledo", "Trieste", "Tromso", "Tunis",
+	"Utrecht", "Valparaiso", "Varna", "Verona", "Vilnius",
+};
+
+const char *const words_people[WORDS_PEOPLE] = {
+	"Accountant", "Acrobat", "Admiral", "Apothecary", "Apprentice", "Archer", "Architect",
+	"Archivist", "Astrologer", "Astronomer", "Baker", "Barber", "Barrister", "Beekeeper",
+	"Blacksmith", "Boatman", "Bookbinder", "Botanist", "Brewer", "Butcher", "Cartographer",
+	"Carpenter", "Ceramist", "Chandler", "Chemist", "Choirmaster", "Clockmaker", "Cobbler",
+	"Colonel", "Composer", "Conductor", "Constable", "Cutler", "Courier", "Curator", "Dancer",
+	"Debtor", "Dentist", "Diplomat", "Diver", "Drummer", "Dyer", "Emperor", "Engraver",
+	"Farrier", "Ferryman", "Fiddler", "Fisherman", "Florist", "Forester", "Forger",
+	"Fortuneteller", "Gambler", "Gardener", "Geologist", "Glassblower", "Goldsmith",
+	"Governess", "Gravedigger", "Grocer", "Guardian", "Harpist", "Hatter", "Herald", "Hermit",
+	"Historian", "Horologist", "Huntsman", "Illusionist", "Innkeeper", "Inspector",
+	"Jeweller", "Juggler", "Juror", "Lacemaker", "Lamplighter", "Laundress", "Lexicographer",
+	"Librarian", "Locksmith", "Magistrate", "Mapmaker", "Mason", "Matchmaker", "Merchant",
+	"Midwife", "Miller", "Miner", "Minstrel", "Nightwatchman", "Notary", "Novelist",
+	"Optician", "Organist", "Plasterer", "Paperhanger", "Perfumer", "Pharmacist",
+	"Photographer", "Pianist", "Pilot", "Plumber", "Falconer", "Postmaster", "Potter",
+	"Printer", "Prospector", "Puppeteer", "Restorer", "Saddler", "Sailmaker", "Schoolmaster",
+	"Sculptor", "Seamstress", "Shepherd", "Shipwright", "Signalman", "Smuggler",
+	"Stonecutter", "Surgeon", "Surveyor", "Tailor", "Taxidermist", "Tinker", "Translator",
+	"Undertaker", "Weaver", "Woodcutter",
+};
+
+const char *const words_forenames[WORDS_FORENAMES] = {
+	"Adela", "Agnes", "Alasdair", "Amara", "Anselm", "Arturo", "Astrid", "Beatriz", "Bernard",
+	"Bronwen", "Camille", "Casimir", "Cecilia", "Conrad", "Dagmar", "Delphine", "Desmond",
+	"Edith", "Eleanor", "Emeka", "Esther", "Fabian", "Farida", "Felix", "Frida", "Gareth",
+	"Giselle", "Greta", "Hamish", "Hannelore", "Hector", "Imogen", "Ingrid", "Isidore",
+	"Jocasta", "Joaquin", "Kamala", "Kasper", "Lavinia", "Leopold", "Lorenzo", "Ludmila",
+	"Magnus", "Marguerite", "Matilda", "Mireille", "Nadia", "Nikolai", "Octavia", "Olympia",
+	"Oswald", "Parveen", "Philippa", "Quentin", "Rafaela", "Roderick", "Rosalind", "Saskia",
+	"Stellan", "Tamsin", "Tobias", "Ursula", "Viktor", "Yolanda",
+};
+
+const char *const words_surnames[WORDS_SURNAMES] = {
+	"Abernathy", "Achterberg", "Adeyemi", "Alcott-Reyes", "Ambrose", "Aparicio", "Arkwright",
+	"Ashgrove", "Balfour", "Banerjee", "Barrington", "Bellweather", "Bergstrom", "Blackwood",
+	"Bolanos", "Brightwater", "Calloway", "Cardenas", "Castellane", "Cavendish", "Chidester",
+	"Clairmont", "Colquhoun", "Cranleigh", "Dalgaard", "Darlington", "Delacroix", "Devereux",
+	"Dragomir", "Drummond", "Dunleavy", "Eastwick", "Eberhardt", "Ellingham", "Escobedo",
+	"Fairweather", "Falkenrath", "Farquhar", "Fennimore", "Ferreira", "Fitzalan", "Fontaine",
+	"Gallagher", "Garrick", "Gellhorn", "Goldfarb", "Grimaldi", "Gyllenberg", "Haddock",
+	"Halvorsen", "Hargreave", "Hawksworth", "Hollander", "Huxtable", "Iredale", "Ivanovic",
+	"Jakobsen", "Jarndyce", "Kessler", "Kingsbury", "Kowalczyk", "Lachlan", "Lambourne",
+	"Larkspur", "Lindqvist", "Lovelock", "Mackintosh", "Mandeville", "Marchetti",
+	"Merriweather", "Montalban", "Mukherjee", "Nakagawa", "Navarrete", "Nightingale",
+	"Norwood", "Oakhurst", "Obafemi", "Odegaard", "Okonkwo", "Ostrander", "Pankhurst",
+	"Papadakis", "Pemberton", "Pettigrew", "Pinkerton", "Prendergast", "Quillfeather",
+	"Rathbone", "Ravensworth", "Rosenbaum", "Rutherford", "Sandoval", "Scattergood",
+	"Schoenfeld", "Seagrave", "Shackleton", "Silverthorne", "Sommerfeld", "Stapleton",
+	"Stavros", "Sundqvist", "Takahashi", "Tamarin", "Tennyson-Cole", "Thackeray",
+	"Thistlewood", "Thorvald", "Tremaine", "Underhill", "Valcourt", "Vandermeer", "Vasquez",
+	"Villanueva", "Wainwright", "Walcott", "Wentworth", "Whitlock", "Winterbourne",
+	"Wolfenden", "Woodrow", "Wyndham", "Yamaguchi", "Yarborough", "Zabriskie", "Zeller",
+	"Zimmerman", "Zubiri",
+};
