@@ -1,6 +1,7 @@
--- The catalogue: works, editions, authors, the links between works and authors, the queue of editions
--- to be enriched and the log of what enrichment did. A database that already has these tables keeps
--- them as they are; their secondary indexes are built in 018, without locking writers out.
+-- The catalogue: works, editions, authors, the links between works and authors, the queue of
+-- editions to be enriched and the log of what enrichment did. A database that already has these
+-- tables keeps them as they are; their secondary indexes are built in 018, without locking writers
+-- out.
 
 CREATE EXTENSION IF NOT EXISTS pg_trgm;
 

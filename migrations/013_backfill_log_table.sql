@@ -28,7 +28,8 @@ CREATE TABLE IF NOT EXISTS backfill_log (
 
 -- what the scheduler may pick, in the order it picks
 CREATE INDEX IF NOT EXISTS idx_backfill_log_scheduler
-	ON backfill_log (status, year DESC, month DESC) WHERE status IN ('pending', 'retry', 'failed');
+	ON backfill_log (status, year DESC, month DESC) WHERE status IN ('pending', 'retry',
+		'failed');
 CREATE INDEX IF NOT EXISTS idx_backfill_log_year_month ON backfill_log (year DESC, month DESC);
 CREATE INDEX IF NOT EXISTS idx_backfill_log_completed
 	ON backfill_log (completed_at DESC) WHERE completed_at IS NOT NULL;

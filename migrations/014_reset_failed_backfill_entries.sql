@@ -1,6 +1,6 @@
--- Four months of 2024 were spoilt by an error handler that stamped completed_at on attempts that were
--- to be repeated: two used up their attempts, two were left in processing with nobody at work on them.
--- They start afresh.
+-- Four months of 2024 were spoilt by an error handler that stamped completed_at on attempts that
+-- were to be repeated: two used up their attempts, two were left in processing with nobody at work
+-- on them. They start afresh.
 
 UPDATE backfill_log
 SET status = 'pending', retry_count = 0, error_message = NULL,

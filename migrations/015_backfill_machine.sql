@@ -1,6 +1,6 @@
--- What backfilld adds: the state of a month in flight, its answers, candidates and transitions, jobs,
--- quota, the state of providers, the ISBN cache, instances and timers.
--- Columns are added without rewriting a table: constant defaults only.
+-- What backfilld adds: the state of a month in flight, its answers, candidates and transitions,
+-- jobs, quota, the state of providers, the ISBN cache, instances and timers. Columns are added
+-- without rewriting a table: constant defaults only.
 
 ALTER TABLE backfill_log
 	ADD COLUMN IF NOT EXISTS stage text,
@@ -97,7 +97,8 @@ CREATE TABLE IF NOT EXISTS backfill_candidates (
 	updated_at timestamptz NOT NULL DEFAULT now(),
 	UNIQUE (year, month, ord)
 );
-CREATE INDEX IF NOT EXISTS backfill_candidates_isbn ON backfill_candidates (isbn13) WHERE isbn13 IS NOT NULL;
+CREATE INDEX IF NOT EXISTS backfill_candidates_isbn ON backfill_candidates (isbn13)
+	WHERE isbn13 IS NOT NULL;
 CREATE INDEX IF NOT EXISTS backfill_candidates_work ON backfill_candidates (work_key);
 
 CREATE SEQUENCE IF NOT EXISTS backfill_events_id_seq;
@@ -154,7 +155,8 @@ CREATE TABLE IF NOT EXISTS api_usage (
 );
 CREATE INDEX IF NOT EXISTS api_usage_day ON api_usage (day);
 
--- used: units counted before they were sent; leased: the part of them nobody has yet reported as sent.
+-- used: units counted before they were sent; leased: the part of them nobody has yet reported as
+-- sent.
 CREATE TABLE IF NOT EXISTS api_quota (
 	provider text NOT NULL,
 	day date NOT NULL,
@@ -167,7 +169,8 @@ CREATE TABLE IF NOT EXISTS api_quota (
 
 CREATE TABLE IF NOT EXISTS provider_state (
 	provider text PRIMARY KEY,
-	kind text NOT NULL DEFAULT 'none' CHECK (kind IN ('none', 'circuit', 'quota', 'rate', 'ban')),
+	kind text NOT NULL DEFAULT 'none' CHECK (kind IN ('none', 'circuit', 'quota', 'rate',
+		'ban')),
 	closed_until timestamptz,
 	reason text,
 	failures integer NOT NULL DEFAULT 0,
@@ -180,7 +183,8 @@ CREATE TABLE IF NOT EXISTS isbn_resolutions (
 	provider text NOT NULL,
 	title_key text NOT NULL,
 	author_key text NOT NULL,
-	isbn13 text CHECK (isbn13 ~ '^97[89][0-9]{10}$'),	-- NULL: asked, and definitely not there
+	isbn13 text CHECK (isbn13 ~ '^97[89][0-9]{10}$'),	-- NULL: asked,
+		and definitely not there
 	confidence integer NOT NULL DEFAULT 0,
 	record jsonb,
 	created_at timestamptz NOT NULL DEFAULT now(),
@@ -221,13 +225,15 @@ CREATE TABLE IF NOT EXISTS backfill_flushes (
 );
 CREATE INDEX IF NOT EXISTS backfill_flushes_at ON backfill_flushes (at);
 
--- A provider counts its quota by its own day: ISBNdb's begins at midnight UTC, Google's in California.
+-- A provider counts its quota by its own day: ISBNdb's begins at midnight UTC, Google's in
+-- California.
 CREATE OR REPLACE FUNCTION backfill_provider_day(provider text, at timestamptz) RETURNS date
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
 	SELECT (at AT TIME ZONE CASE WHEN provider IN ('gemini', 'google_books')
 		THEN 'America/Los_Angeles' ELSE 'UTC' END)::date
 $$;
-CREATE OR REPLACE FUNCTION backfill_provider_reset(provider text, at timestamptz) RETURNS timestamptz
+CREATE OR REPLACE FUNCTION backfill_provider_reset(provider text,
+	at timestamptz) RETURNS timestamptz
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
 	SELECT ((at AT TIME ZONE z)::date + 1)::timestamp AT TIME ZONE z
 	FROM (SELECT CASE WHEN provider IN ('gemini', 'google_books')

@@ -1,32 +1,114 @@
--- Columns that an older set of enrichment tables may lack, and the two that tell our own queue items
--- from those of others. Nothing is rewritten; rows that were there keep NULL in the new columns.
+-- Every column of the catalogue that an older set of tables may lack, and the two that tell our own
+-- queue items from those of others. Nothing is rewritten: rows that were there get the constant
+-- default, or NULL.
 
 ALTER TABLE enriched_works
-	ADD COLUMN IF NOT EXISTS synthetic boolean DEFAULT false,
+	ADD COLUMN IF NOT EXISTS subtitle text,
+	ADD COLUMN IF NOT EXISTS description text,
+	ADD COLUMN IF NOT EXISTS original_language text,
+	ADD COLUMN IF NOT EXISTS first_publication_year integer,
+	ADD COLUMN IF NOT EXISTS subject_tags text[],
+	ADD COLUMN IF NOT EXISTS cover_url_large text,
+	ADD COLUMN IF NOT EXISTS cover_url_medium text,
+	ADD COLUMN IF NOT EXISTS cover_url_small text,
+	ADD COLUMN IF NOT EXISTS cover_source text,
+	ADD COLUMN IF NOT EXISTS openlibrary_work_id text,
+	ADD COLUMN IF NOT EXISTS goodreads_work_ids text[],
+	ADD COLUMN IF NOT EXISTS amazon_asins text[],
+	ADD COLUMN IF NOT EXISTS librarything_ids text[],
+	ADD COLUMN IF NOT EXISTS google_books_volume_ids text[],
+	ADD COLUMN IF NOT EXISTS isbndb_id text,
 	ADD COLUMN IF NOT EXISTS primary_provider text,
 	ADD COLUMN IF NOT EXISTS contributors text[],
-	ADD COLUMN IF NOT EXISTS completeness_score integer DEFAULT 0,
+	ADD COLUMN IF NOT EXISTS synthetic boolean DEFAULT false,
 	ADD COLUMN IF NOT EXISTS isbndb_quality integer DEFAULT 0,
+	ADD COLUMN IF NOT EXISTS completeness_score integer DEFAULT 0,
+	ADD COLUMN IF NOT EXISTS review_status text DEFAULT 'verified',
+	ADD COLUMN IF NOT EXISTS created_at timestamptz DEFAULT now(),
+	ADD COLUMN IF NOT EXISTS updated_at timestamptz DEFAULT now(),
 	ADD COLUMN IF NOT EXISTS last_isbndb_sync timestamptz,
 	ADD COLUMN IF NOT EXISTS last_google_books_sync timestamptz,
 	ADD COLUMN IF NOT EXISTS metadata jsonb DEFAULT '{}'::jsonb;
 
 ALTER TABLE enriched_editions
 	ADD COLUMN IF NOT EXISTS alternate_isbns text[],
-	ADD COLUMN IF NOT EXISTS related_isbns jsonb,
-	ADD COLUMN IF NOT EXISTS work_match_confidence integer,
-	ADD COLUMN IF NOT EXISTS work_match_source text,
+	ADD COLUMN IF NOT EXISTS work_key text,
+	ADD COLUMN IF NOT EXISTS edition_key text,
+	ADD COLUMN IF NOT EXISTS title text,
+	ADD COLUMN IF NOT EXISTS subtitle text,
+	ADD COLUMN IF NOT EXISTS publisher text,
+	ADD COLUMN IF NOT EXISTS publication_date text,
+	ADD COLUMN IF NOT EXISTS page_count integer,
+	ADD COLUMN IF NOT EXISTS format text,
+	ADD COLUMN IF NOT EXISTS language text,
+	ADD COLUMN IF NOT EXISTS edition_description text,
+	ADD COLUMN IF NOT EXISTS cover_url_large text,
+	ADD COLUMN IF NOT EXISTS cover_url_medium text,
+	ADD COLUMN IF NOT EXISTS cover_url_small text,
+	ADD COLUMN IF NOT EXISTS cover_source text,
+	ADD COLUMN IF NOT EXISTS openlibrary_edition_id text,
+	ADD COLUMN IF NOT EXISTS amazon_asins text[],
+	ADD COLUMN IF NOT EXISTS google_books_volume_ids text[],
+	ADD COLUMN IF NOT EXISTS librarything_ids text[],
+	ADD COLUMN IF NOT EXISTS goodreads_edition_ids text[],
+	ADD COLUMN IF NOT EXISTS primary_provider text,
+	ADD COLUMN IF NOT EXISTS contributors text[],
 	ADD COLUMN IF NOT EXISTS isbndb_quality integer DEFAULT 0,
 	ADD COLUMN IF NOT EXISTS completeness_score integer DEFAULT 0,
+	ADD COLUMN IF NOT EXISTS work_match_confidence integer,
+	ADD COLUMN IF NOT EXISTS work_match_source text,
+	ADD COLUMN IF NOT EXISTS related_isbns jsonb,
+	ADD COLUMN IF NOT EXISTS created_at timestamptz DEFAULT now(),
+	ADD COLUMN IF NOT EXISTS updated_at timestamptz DEFAULT now(),
 	ADD COLUMN IF NOT EXISTS last_isbndb_sync timestamptz,
 	ADD COLUMN IF NOT EXISTS last_google_books_sync timestamptz,
 	ADD COLUMN IF NOT EXISTS metadata jsonb DEFAULT '{}'::jsonb;
 
 ALTER TABLE enriched_authors
+	ADD COLUMN IF NOT EXISTS gender text,
+	ADD COLUMN IF NOT EXISTS cultural_region text,
+	ADD COLUMN IF NOT EXISTS nationality text,
+	ADD COLUMN IF NOT EXISTS birth_year integer,
+	ADD COLUMN IF NOT EXISTS death_year integer,
+	ADD COLUMN IF NOT EXISTS bio text,
+	ADD COLUMN IF NOT EXISTS bio_source text,
+	ADD COLUMN IF NOT EXISTS author_photo_url text,
+	ADD COLUMN IF NOT EXISTS openlibrary_author_id text,
+	ADD COLUMN IF NOT EXISTS goodreads_author_ids text[],
+	ADD COLUMN IF NOT EXISTS librarything_ids text[],
+	ADD COLUMN IF NOT EXISTS google_books_ids text[],
+	ADD COLUMN IF NOT EXISTS wikidata_id text,
+	ADD COLUMN IF NOT EXISTS book_count integer DEFAULT 0,
 	ADD COLUMN IF NOT EXISTS primary_provider text,
 	ADD COLUMN IF NOT EXISTS contributors text[],
+	ADD COLUMN IF NOT EXISTS created_at timestamptz DEFAULT now(),
+	ADD COLUMN IF NOT EXISTS updated_at timestamptz DEFAULT now(),
+	ADD COLUMN IF NOT EXISTS last_wikidata_sync timestamptz,
 	ADD COLUMN IF NOT EXISTS metadata jsonb DEFAULT '{}'::jsonb;
 
+ALTER TABLE work_authors_enriched
+	ADD COLUMN IF NOT EXISTS author_order integer DEFAULT 0;
+
 ALTER TABLE enrichment_queue
+	ADD COLUMN IF NOT EXISTS providers_to_try text[] DEFAULT '{}',
+	ADD COLUMN IF NOT EXISTS providers_attempted text[] DEFAULT '{}',
+	ADD COLUMN IF NOT EXISTS providers_succeeded text[] DEFAULT '{}',
+	ADD COLUMN IF NOT EXISTS priority integer DEFAULT 5,
+	ADD COLUMN IF NOT EXISTS status text DEFAULT 'pending',
+	ADD COLUMN IF NOT EXISTS created_at timestamptz DEFAULT now(),
+	ADD COLUMN IF NOT EXISTS started_at timestamptz,
+	ADD COLUMN IF NOT EXISTS completed_at timestamptz,
+	ADD COLUMN IF NOT EXISTS error_message text,
+	ADD COLUMN IF NOT EXISTS retry_count integer DEFAULT 0,
+	ADD COLUMN IF NOT EXISTS max_retries integer DEFAULT 3,
 	ADD COLUMN IF NOT EXISTS queued_by text,
 	ADD COLUMN IF NOT EXISTS job_id uuid;
+
+ALTER TABLE enrichment_log
+	ADD COLUMN IF NOT EXISTS provider text,
+	ADD COLUMN IF NOT EXISTS operation text,
+	ADD COLUMN IF NOT EXISTS success boolean,
+	ADD COLUMN IF NOT EXISTS fields_updated text[],
+	ADD COLUMN IF NOT EXISTS error_message text,
+	ADD COLUMN IF NOT EXISTS response_time_ms integer,
+	ADD COLUMN IF NOT EXISTS created_at timestamptz DEFAULT now();

@@ -11,8 +11,7 @@
 static const struct bf_json_limits limits = { .max_bytes = (size_t)16 << 20, .max_tokens = 10000, .max_depth = 16 };
 
 /* Adds a problem; more than fit are not worth reading. */
-void
-body_problem(struct body_problems *problems, const char *field, const char *fmt, ...)
+void body_problem(struct body_problems *problems, const char *field, const char *fmt, ...)
 {
 	struct body_problem *p;
 	va_list ap;
@@ -27,8 +26,7 @@ body_problem(struct body_problems *problems, const char *field, const char *fmt,
 }
 
 /* Characters of valid UTF-8. */
-static int64_t
-count_chars(const char *text)
+static int64_t count_chars(const char *text)
 {
 	int64_t n = 0;
 
@@ -43,8 +41,7 @@ static const char *const type_names[] = {
 };
 
 /* An integer in its bounds. */
-static void
-read_int(struct bf_jval v, const struct body_field *f, const char *path, struct body_problems *problems)
+static void read_int(struct bf_jval v, const struct body_field *f, const char *path, struct body_problems *problems)
 {
 	int64_t value;
 
@@ -61,9 +58,8 @@ read_int(struct bf_jval v, const struct body_field *f, const char *path, struct 
 }
 
 /* A string of allowed length. */
-static void
-read_str(struct bf_jval v, const struct body_field *f, const char *path, struct bf_arena *arena,
-	 struct body_problems *problems)
+static void read_str(struct bf_jval v, const struct body_field *f, const char *path, struct bf_arena *arena,
+		     struct body_problems *problems)
 {
 	const char *text;
 	int64_t n;
@@ -84,9 +80,8 @@ read_str(struct bf_jval v, const struct body_field *f, const char *path, struct 
 static void read_obj(struct bf_jval, const struct body_field *, const char *, struct bf_arena *, struct body_problems *);
 
 /* One declared field. */
-static void
-read_field(struct bf_jval v, const struct body_field *f, const char *path, struct bf_arena *arena,
-	   struct body_problems *problems)
+static void read_field(struct bf_jval v, const struct body_field *f, const char *path, struct bf_arena *arena,
+		       struct body_problems *problems)
 {
 	if (f->given != NULL)
 		*f->given = true;
@@ -111,8 +106,7 @@ read_field(struct bf_jval v, const struct body_field *f, const char *path, struc
 }
 
 /* Says which names there are. */
-static void
-unknown_field(const struct body_field *fields, const char *path, struct body_problems *problems)
+static void unknown_field(const struct body_field *fields, const char *path, struct body_problems *problems)
 {
 	char known[128] = "";
 	size_t len = 0;
@@ -126,9 +120,8 @@ unknown_field(const struct body_field *fields, const char *path, struct body_pro
 }
 
 /* Every member of an object is a declared field, or a problem. */
-static void
-read_obj(struct bf_jval object, const struct body_field *fields, const char *prefix, struct bf_arena *arena,
-	 struct body_problems *problems)
+static void read_obj(struct bf_jval object, const struct body_field *fields, const char *prefix, struct bf_arena *arena,
+		     struct body_problems *problems)
 {
 	for (struct bf_jval v = bf_json_first(object); bf_json_type(v) != BF_J_ABSENT; v = bf_json_next(v)) {
 		const char *name = bf_json_key(v, arena);
@@ -145,9 +138,8 @@ read_obj(struct bf_jval object, const struct body_field *fields, const char *pre
 }
 
 /* Reads a body as a whole. */
-bool
-body_read(const char *text, size_t len, const struct body_field *fields, struct bf_arena *arena,
-	  struct body_problems *problems)
+bool body_read(const char *text, size_t len, const struct body_field *fields, struct bf_arena *arena,
+	       struct body_problems *problems)
 {
 	struct bf_error err;
 	struct bf_json *doc;

@@ -16,8 +16,7 @@
 #include "reply.h"
 
 /* Whether evhttp has let go of the connection. */
-static bool
-is_gone(const struct conn *conn)
+static bool is_gone(const struct conn *conn)
 {
 	bufferevent_data_cb on_read = NULL, on_write = NULL;
 	bufferevent_event_cb on_event = NULL;
@@ -27,8 +26,7 @@ is_gone(const struct conn *conn)
 }
 
 /* Ends both directions; evhttp notices at its next read or write. */
-static void
-cut(struct conn *conn)
+static void cut(struct conn *conn)
 {
 	evutil_socket_t fd = bufferevent_getfd(conn->bev);
 
@@ -38,8 +36,7 @@ cut(struct conn *conn)
 }
 
 /* Forgets a connection; the last reference closes its descriptor. */
-static void
-drop(struct conns *conns, struct conn *conn)
+static void drop(struct conns *conns, struct conn *conn)
 {
 	if (conn->request != NULL)
 		conn->request->conn = NULL;
@@ -50,8 +47,7 @@ drop(struct conns *conns, struct conn *conn)
 }
 
 /* Drops the connections that evhttp has left. */
-static void
-reap(struct conns *conns)
+static void reap(struct conns *conns)
 {
 	struct conn *conn, *next;
 
@@ -63,8 +59,7 @@ reap(struct conns *conns)
 }
 
 /* Every 100 ms while connections live: forget the dead, cut the late. */
-static void
-sweep(void *ctx)
+static void sweep(void *ctx)
 {
 	struct conns *conns = ctx;
 	struct conn *conn;
@@ -83,16 +78,14 @@ sweep(void *ctx)
 }
 
 /* Prepares an empty set. */
-void
-conns_init(struct conns *conns, struct bf_loop *loop)
+void conns_init(struct conns *conns, struct bf_loop *loop)
 {
 	*conns = (struct conns){ .loop = loop };
 	LIST_INIT(&conns->list);
 }
 
 /* Lets go of every connection. */
-void
-conns_release(struct conns *conns)
+void conns_release(struct conns *conns)
 {
 	while (!LIST_EMPTY(&conns->list))
 		drop(conns, LIST_FIRST(&conns->list));
@@ -102,8 +95,7 @@ conns_release(struct conns *conns)
 
 /* A connection beyond the cap ends in the turn after the one that set it up: evhttp gives it its descriptor only then.
  * The sweep that is due anyway does it, by a deadline that has passed. */
-struct bufferevent *
-conns_accept(struct conns *conns)
+struct bufferevent *conns_accept(struct conns *conns)
 {
 	struct bufferevent *bev;
 	struct conn *conn;
@@ -133,8 +125,7 @@ conns_accept(struct conns *conns)
 }
 
 /* The connection that a bufferevent belongs to, or NULL. */
-struct conn *
-conns_find(const struct conns *conns, const struct bufferevent *bev)
+struct conn *conns_find(const struct conns *conns, const struct bufferevent *bev)
 {
 	struct conn *conn;
 
@@ -146,31 +137,27 @@ conns_find(const struct conns *conns, const struct bufferevent *bev)
 }
 
 /* Gives the handler its time. */
-void
-conns_working(struct conn *conn, struct request *request)
+void conns_working(struct conn *conn, struct request *request)
 {
 	conn->request = request;
 	conn->deadline_us = bf_now_us() + CONNS_PENDING_MS * UINT64_C(1000);
 }
 
 /* Starts the clock for the next request; the answer must be read within it too. */
-void
-conns_answered(struct conn *conn)
+void conns_answered(struct conn *conn)
 {
 	conn->request = NULL;
 	conn->deadline_us = bf_now_us() + CONNS_RECEIVE_MS * UINT64_C(1000);
 }
 
 /* Whether some of an answer still waits to be written. */
-static bool
-is_writing(const struct conn *conn)
+static bool is_writing(const struct conn *conn)
 {
 	return evbuffer_get_length(bufferevent_get_output(conn->bev)) > 0;
 }
 
 /* For a drain: who neither sent a request nor waits for an answer is let go. */
-void
-conns_cut_idle(struct conns *conns)
+void conns_cut_idle(struct conns *conns)
 {
 	struct conn *conn;
 
@@ -181,8 +168,7 @@ conns_cut_idle(struct conns *conns)
 }
 
 /* How many answers are still being written. */
-int
-conns_writing(const struct conns *conns)
+int conns_writing(const struct conns *conns)
 {
 	const struct conn *conn;
 	int n = 0;

@@ -14,8 +14,7 @@
 #include "guard.h"
 
 /* RFC 9110 5.6.2: what a header's name may be made of. */
-static bool
-is_token(const char *s)
+static bool is_token(const char *s)
 {
 	if (*s == '\0')
 		return false;
@@ -27,8 +26,7 @@ is_token(const char *s)
 }
 
 /* No control character but the tab. */
-static bool
-is_field_value(const char *s)
+static bool is_field_value(const char *s)
 {
 	for (; *s != '\0'; s++) {
 		if (((unsigned char)*s < 0x20 && *s != '\t') || *s == 0x7f)
@@ -38,15 +36,13 @@ is_field_value(const char *s)
 }
 
 /* Digits and nothing else. */
-static bool
-is_number(const char *s)
+static bool is_number(const char *s)
 {
 	return *s != '\0' && strspn(s, "0123456789") == strlen(s);
 }
 
 /* The only value of a header; NULL when absent. *ret_n says how many there are. */
-static const char *
-only(const struct evkeyvalq *headers, const char *name, int *ret_n)
+static const char *only(const struct evkeyvalq *headers, const char *name, int *ret_n)
 {
 	const struct evkeyval *header;
 	const char *value = NULL;
@@ -62,8 +58,7 @@ only(const struct evkeyvalq *headers, const char *name, int *ret_n)
 }
 
 /* The host part of "host:port" or "[::1]:port"; false when it is neither. */
-static bool
-split_host(const char *authority, const char **ret_host, size_t *ret_len)
+static bool split_host(const char *authority, const char **ret_host, size_t *ret_len)
 {
 	const char *end;
 
@@ -90,8 +85,7 @@ split_host(const char *authority, const char **ret_host, size_t *ret_len)
 }
 
 /* Whether a Host header is well formed. */
-bool
-guard_host_valid(const char *authority)
+bool guard_host_valid(const char *authority)
 {
 	const char *host;
 	size_t len;
@@ -100,8 +94,7 @@ guard_host_valid(const char *authority)
 }
 
 /* Whether two authorities name one host, whatever their ports. */
-static bool
-same_host(const char *a, const char *b)
+static bool same_host(const char *a, const char *b)
 {
 	const char *host_a, *host_b;
 	size_t len_a, len_b;
@@ -111,8 +104,7 @@ same_host(const char *a, const char *b)
 }
 
 /* evhttp gives the host of a target without its brackets, or with them, as written. */
-static bool
-is_own_host(const char *uri_host, const char *host_header)
+static bool is_own_host(const char *uri_host, const char *host_header)
 {
 	const char *host;
 	size_t len, uri_len = strlen(uri_host);
@@ -127,15 +119,13 @@ is_own_host(const char *uri_host, const char *host_header)
 }
 
 /* Methods whose body evhttp does not read. */
-static bool
-is_bodyless(enum evhttp_cmd_type method)
+static bool is_bodyless(enum evhttp_cmd_type method)
 {
 	return method != EVHTTP_REQ_POST && method != EVHTTP_REQ_PUT && method != EVHTTP_REQ_PATCH;
 }
 
 /* The lengths: at most one, readable, and not two kinds of them. */
-static const char *
-check_length(const struct evkeyvalq *headers, enum evhttp_cmd_type method, bool *ret_close)
+static const char *check_length(const struct evkeyvalq *headers, enum evhttp_cmd_type method, bool *ret_close)
 {
 	int n_length, n_encoding;
 	const char *length = only(headers, "Content-Length", &n_length);
@@ -158,8 +148,7 @@ check_length(const struct evkeyvalq *headers, enum evhttp_cmd_type method, bool 
 }
 
 /* Everything about how the request is written down. */
-const char *
-guard_framing(const struct evkeyvalq *headers, enum evhttp_cmd_type method, const char *uri_host, bool *ret_close)
+const char *guard_framing(const struct evkeyvalq *headers, enum evhttp_cmd_type method, const char *uri_host, bool *ret_close)
 {
 	const struct evkeyval *header;
 	const char *host;
@@ -183,8 +172,7 @@ guard_framing(const struct evkeyvalq *headers, enum evhttp_cmd_type method, cons
 }
 
 /* Whether the caller knows the secret. */
-bool
-guard_secret(const struct evkeyvalq *headers, const char *secret)
+bool guard_secret(const struct evkeyvalq *headers, const char *secret)
 {
 	int n;
 	const char *given = only(headers, "X-Cron-Secret", &n);
@@ -198,8 +186,7 @@ guard_secret(const struct evkeyvalq *headers, const char *secret)
 }
 
 /* Whether a browser sent this on behalf of another site. */
-bool
-guard_same_origin(const struct evkeyvalq *headers)
+bool guard_same_origin(const struct evkeyvalq *headers)
 {
 	int n_origin, n_host;
 	const char *origin = only(headers, "Origin", &n_origin);

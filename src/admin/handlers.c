@@ -6,8 +6,7 @@
 #include "handlers.h"
 
 /* Answers 400 when there are problems. */
-bool
-handlers_refuse(struct request *rq, struct body_problems *problems)
+bool handlers_refuse(struct request *rq, struct body_problems *problems)
 {
 	if (problems->n == 0)
 		return false;
@@ -16,8 +15,7 @@ handlers_refuse(struct request *rq, struct body_problems *problems)
 }
 
 /* Reads the body into the fields' destinations. */
-bool
-handlers_body(struct request *rq, const struct body_field *fields)
+bool handlers_body(struct request *rq, const struct body_field *fields)
 {
 	struct evbuffer *in = evhttp_request_get_input_buffer(rq->http);
 	struct body_problems problems = { 0 };
@@ -33,8 +31,7 @@ handlers_body(struct request *rq, const struct body_field *fields)
 }
 
 /* Asked before any question goes to the database, so that an outage is told at once and not after a wait. */
-bool
-handlers_database_away(struct request *rq)
+bool handlers_database_away(struct request *rq)
 {
 	if (bf_pg_is_up(rq->admin->parts.pool))
 		return false;

@@ -9,8 +9,7 @@
 #define TEXT_BYTES 65536
 
 /* GET /healthz: answering is the proof. */
-void
-health_live(struct request *rq)
+void health_live(struct request *rq)
 {
 	struct bf_buf buf;
 	struct bf_jw jw;
@@ -29,8 +28,7 @@ health_live(struct request *rq)
 }
 
 /* "name: why" of a provider that can't be asked. */
-static void
-write_unusable(struct bf_jw *jw, enum bf_provider_id id, const char *why)
+static void write_unusable(struct bf_jw *jw, enum bf_provider_id id, const char *why)
 {
 	char text[320];
 
@@ -39,13 +37,16 @@ write_unusable(struct bf_jw *jw, enum bf_provider_id id, const char *why)
 }
 
 /* What keeps it from working at all. Returns how many reasons there are. */
-static int
-write_reasons(struct bf_jw *jw, const struct bf_admin *admin)
+static int write_reasons(struct bf_jw *jw, const struct bf_admin *admin)
 {
 	int n = 0;
 
 	if (!bf_pg_is_up(admin->parts.pool)) {
 		bf_jw_str(jw, "database: not connected");
+		n++;
+	} else if (bf_schedule_last_pulse(admin->parts.schedule, NULL) == NULL) {
+		/* Only at the start: until the lock session has looked around, a claim would be refused. */
+		bf_jw_str(jw, "database: not looked at yet");
 		n++;
 	}
 	if (!admin->schema_known || admin->schema != BF_SCHEMA_OK) {
@@ -63,8 +64,7 @@ write_reasons(struct bf_jw *jw, const struct bf_admin *admin)
 }
 
 /* What it works without. */
-static void
-write_degraded(struct bf_jw *jw, const struct bf_admin *admin)
+static void write_degraded(struct bf_jw *jw, const struct bf_admin *admin)
 {
 	int64_t age_ms;
 	const struct bf_pulse *pulse = bf_schedule_last_pulse(admin->parts.schedule, &age_ms);
@@ -91,8 +91,7 @@ write_degraded(struct bf_jw *jw, const struct bf_admin *admin)
 }
 
 /* GET /readyz: 503 with its reasons, or 200 with what is missing. */
-void
-health_ready(struct request *rq)
+void health_ready(struct request *rq)
 {
 	struct bf_buf reasons, buf;
 	struct bf_jw jw;

@@ -4,7 +4,6 @@
  */
 #include <fcntl.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,40 +11,37 @@
 #include "handlers.h"
 
 #define MAX_BYTES ((size_t)1 << 20)
+#define LAST_BOUND 1e100		/* a bound beyond it means "everything else" */
 
 /* HELP and TYPE; once per name, before its first sample. */
-static void
-head(struct bf_buf *out, const char *name, const char *type, const char *help)
+static void head(struct bf_buf *out, const char *name, const char *type, const char *help)
 {
 	bf_buf_addf(out, "# HELP backfill_%s %s\n# TYPE backfill_%s %s\n", name, help, name, type);
 }
 
 /* One sample without labels. */
-static void
-single(struct bf_buf *out, const char *name, const char *type, const char *help, double value)
+static void single(struct bf_buf *out, const char *name, const char *type, const char *help, double value)
 {
 	head(out, name, type, help);
 	bf_buf_addf(out, "backfill_%s %.15g\n", name, value);
 }
 
 /* One sample with a label; label values are names of ours and need no escaping. */
-static void
-labelled(struct bf_buf *out, const char *name, const char *label, const char *value, double sample)
+static void labelled(struct bf_buf *out, const char *name, const char *label, const char *value, double sample)
 {
 	bf_buf_addf(out, "backfill_%s{%s=\"%s\"} %.15g\n", name, label, value, sample);
 }
 
 /* The buckets, sum and count of one series; labels is "" or ends in a comma. Buckets come uncumulated. */
-static void
-histogram(struct bf_buf *out, const char *name, const char *labels, const double *bounds, const uint64_t *buckets, int n,
-	  double sum_s)
+static void histogram(struct bf_buf *out, const char *name, const char *labels, const double *bounds,
+		      const uint64_t *buckets, int n, double sum_s)
 {
 	size_t labels_len = strlen(labels);
 	uint64_t total = 0;
 
 	for (int i = 0; i < n; i++) {
 		total += buckets[i];
-		if (!isinf(bounds[i]))
+		if (bounds[i] < LAST_BOUND)
 			bf_buf_addf(out, "backfill_%s_bucket{%sle=\"%.6g\"} %" PRIu64 "\n", name, labels, bounds[i], total);
 	}
 	bf_buf_addf(out, "backfill_%s_bucket{%sle=\"+Inf\"} %" PRIu64 "\n", name, labels, total);
@@ -57,8 +53,7 @@ histogram(struct bf_buf *out, const char *name, const char *labels, const double
 }
 
 /* The table of months and the queue, as the last pulse saw them. */
-static void
-write_pulse(struct bf_buf *out, const struct bf_admin *admin)
+static void write_pulse(struct bf_buf *out, const struct bf_admin *admin)
 {
 	int64_t age_ms = 0;
 	const struct bf_pulse *pulse = bf_schedule_last_pulse(admin->parts.schedule, &age_ms);
@@ -79,8 +74,7 @@ write_pulse(struct bf_buf *out, const struct bf_admin *admin)
 }
 
 /* What this process does and did with months. */
-static void
-write_months(struct bf_buf *out, const struct bf_admin *admin)
+static void write_months(struct bf_buf *out, const struct bf_admin *admin)
 {
 	struct bf_month_figures f;
 
@@ -111,8 +105,7 @@ write_months(struct bf_buf *out, const struct bf_admin *admin)
 struct all_figures { struct bf_provider_figures of[BF_NPROVIDERS]; };
 
 /* Requests by outcome, and how long they took. */
-static void
-write_requests(struct bf_buf *out, const struct all_figures *all)
+static void write_requests(struct bf_buf *out, const struct all_figures *all)
 {
 	char labels[48];
 
@@ -138,8 +131,7 @@ write_requests(struct bf_buf *out, const struct all_figures *all)
 } while (0)
 
 /* Units; a provider whose count is not known yet, or that has no limit, is left out rather than shown as 0. */
-static void
-write_quota(struct bf_buf *out, const struct all_figures *all)
+static void write_quota(struct bf_buf *out, const struct all_figures *all)
 {
 	head(out, "quota_used", "gauge", "Units used on the provider's own day");
 	for (int id = 0; id < BF_NPROVIDERS; id++) {
@@ -154,8 +146,7 @@ write_quota(struct bf_buf *out, const struct all_figures *all)
 }
 
 /* The seven providers. */
-static void
-write_providers(struct bf_buf *out, const struct bf_admin *admin)
+static void write_providers(struct bf_buf *out, const struct bf_admin *admin)
 {
 	struct all_figures all;
 
@@ -185,8 +176,7 @@ write_providers(struct bf_buf *out, const struct bf_admin *admin)
 }
 
 /* Sessions and statements of both pools. */
-static void
-write_database(struct bf_buf *out, const struct bf_admin *admin)
+static void write_database(struct bf_buf *out, const struct bf_admin *admin)
 {
 	struct bf_pg_stats pool, locks;
 
@@ -211,8 +201,7 @@ write_database(struct bf_buf *out, const struct bf_admin *admin)
 }
 
 /* Resident bytes, -1 when the kernel doesn't say. A file of /proc is made up in memory: reading it can't block. */
-static int64_t
-resident_bytes(void)
+static int64_t resident_bytes(void)
 {
 	char text[128], *rest;
 	ssize_t n;
@@ -230,8 +219,7 @@ resident_bytes(void)
 }
 
 /* The process itself, its loop and this interface. */
-static void
-write_process(struct bf_buf *out, const struct bf_admin *admin)
+static void write_process(struct bf_buf *out, const struct bf_admin *admin)
 {
 	static const char *const classes[SERVER_STATUS_CLASSES] = { NULL, "1xx", "2xx", "3xx", "4xx", "5xx" };
 	struct bf_lag lag;
@@ -260,8 +248,7 @@ write_process(struct bf_buf *out, const struct bf_admin *admin)
 }
 
 /* GET /metrics */
-void
-metrics_show(struct request *rq)
+void metrics_show(struct request *rq)
 {
 	struct bf_buf buf;
 

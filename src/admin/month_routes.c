@@ -9,8 +9,7 @@
 struct month_ask { enum bf_operator_action action; bool refused; };
 
 /* What the action is called in a sentence. */
-static const char *
-action_name(enum bf_operator_action action)
+static const char *action_name(enum bf_operator_action action)
 {
 	switch (action) {
 	case BF_OPERATOR_RETRY: return "retried";
@@ -21,8 +20,7 @@ action_name(enum bf_operator_action action)
 }
 
 /* The status in a month's JSON; it may stand below a key of its own. */
-static const char *
-status_of(const char *json, struct bf_arena *arena)
+static const char *status_of(const char *json, struct bf_arena *arena)
 {
 	struct bf_json *doc = bf_json_parse(json, strlen(json), &bf_json_limits_default, false, &(struct bf_error){ 0 });
 	const char *status;
@@ -37,8 +35,7 @@ status_of(const char *json, struct bf_arena *arena)
 }
 
 /* The month as it is: the answer, or the reason of a 409. */
-static void
-on_month(void *ctx, const struct bf_error *err, const char *json)
+static void on_month(void *ctx, const struct bf_error *err, const char *json)
 {
 	struct request *rq = ctx;
 	const struct month_ask *ask = rq->state;
@@ -59,8 +56,7 @@ on_month(void *ctx, const struct bf_error *err, const char *json)
 }
 
 /* This process may hold the month: its fence is old now. */
-static void
-drop_held(struct bf_months *months, int year, int month)
+static void drop_held(struct bf_months *months, int year, int month)
 {
 	int n = bf_months_count(months);
 	struct bf_month_ref *refs = bf_xcalloc((size_t)n + 1, sizeof(*refs));
@@ -74,8 +70,7 @@ drop_held(struct bf_months *months, int year, int month)
 }
 
 /* The action is done, or was not possible. */
-static void
-on_action(void *ctx, const struct bf_error *err, enum bf_store_outcome outcome)
+static void on_action(void *ctx, const struct bf_error *err, enum bf_store_outcome outcome)
 {
 	struct request *rq = ctx;
 	struct month_ask *ask = rq->state;
@@ -101,8 +96,7 @@ on_action(void *ctx, const struct bf_error *err, enum bf_store_outcome outcome)
 }
 
 /* Starts any of the three. */
-static void
-act(struct request *rq, enum bf_operator_action action)
+static void act(struct request *rq, enum bf_operator_action action)
 {
 	static const struct body_field none[] = { BODY_END };
 	struct month_ask *ask;
@@ -116,22 +110,19 @@ act(struct request *rq, enum bf_operator_action action)
 }
 
 /* POST /api/internal/months/{y}/{m}/retry */
-void
-month_routes_retry(struct request *rq)
+void month_routes_retry(struct request *rq)
 {
 	act(rq, BF_OPERATOR_RETRY);
 }
 
 /* POST /api/internal/months/{y}/{m}/cancel */
-void
-month_routes_cancel(struct request *rq)
+void month_routes_cancel(struct request *rq)
 {
 	act(rq, BF_OPERATOR_CANCEL);
 }
 
 /* POST /api/internal/months/{y}/{m}/reset */
-void
-month_routes_reset(struct request *rq)
+void month_routes_reset(struct request *rq)
 {
 	act(rq, BF_OPERATOR_RESET);
 }

@@ -10,8 +10,7 @@
 struct pause_ask { bool paused; const char *note; char until[32]; };
 
 /* Written down; the answer repeats what is in effect. */
-static void
-on_paused(void *ctx, const struct bf_error *err, enum bf_store_outcome outcome)
+static void on_paused(void *ctx, const struct bf_error *err, enum bf_store_outcome outcome)
 {
 	struct request *rq = ctx;
 	const struct pause_ask *ask = rq->state;
@@ -41,8 +40,7 @@ on_paused(void *ctx, const struct bf_error *err, enum bf_store_outcome outcome)
 }
 
 /* Tells the store. */
-static void
-set_pause(struct request *rq, struct pause_ask *ask)
+static void set_pause(struct request *rq, struct pause_ask *ask)
 {
 	rq->state = ask;
 	rq->op = bf_store_pause(rq->admin->parts.store, ask->paused, ask->note, ask->until[0] != '\0' ? ask->until : NULL,
@@ -50,8 +48,7 @@ set_pause(struct request *rq, struct pause_ask *ask)
 }
 
 /* POST /api/internal/pause */
-void
-pause_routes_pause(struct request *rq)
+void pause_routes_pause(struct request *rq)
 {
 	struct pause_ask *ask = bf_arena_alloc(rq->arena, sizeof(*ask));
 	struct body_problems problems = { 0 };
@@ -78,8 +75,7 @@ pause_routes_pause(struct request *rq)
 }
 
 /* POST /api/internal/resume */
-void
-pause_routes_resume(struct request *rq)
+void pause_routes_resume(struct request *rq)
 {
 	static const struct body_field none[] = { BODY_END };
 

@@ -13,15 +13,13 @@
 #include "reply.h"
 
 /* Methods that change nothing are logged only when somebody is looking for them. */
-static enum bf_log_level
-log_level(const struct request *rq)
+static enum bf_log_level log_level(const struct request *rq)
 {
 	return rq->route != NULL && rq->route->mutates ? BF_INFO : BF_DEBUG;
 }
 
 /* Takes the request off the lists and frees it; evhttp owns its own part from here. */
-static void
-finish(struct request *rq, int status)
+static void finish(struct request *rq, int status)
 {
 	struct bf_admin *admin = rq->admin;
 	uint64_t elapsed_us = bf_now_us() - rq->started_us;
@@ -40,8 +38,7 @@ finish(struct request *rq, int status)
 }
 
 /* Sets a header of the answer. */
-void
-reply_header(struct request *rq, const char *name, const char *value)
+void reply_header(struct request *rq, const char *name, const char *value)
 {
 	struct evkeyvalq *headers = evhttp_request_get_output_headers(rq->http);
 
@@ -50,8 +47,7 @@ reply_header(struct request *rq, const char *name, const char *value)
 }
 
 /* Sends any body. HEAD gets the length that GET would have, and no byte of it. */
-void
-reply_text(struct request *rq, int status, const char *content_type, const char *text, size_t len)
+void reply_text(struct request *rq, int status, const char *content_type, const char *text, size_t len)
 {
 	struct evbuffer *body = evbuffer_new();
 	char length[24];
@@ -77,15 +73,13 @@ reply_text(struct request *rq, int status, const char *content_type, const char 
 }
 
 /* Sends JSON that is ready. */
-void
-reply_json(struct request *rq, int status, const char *json, size_t len)
+void reply_json(struct request *rq, int status, const char *json, size_t len)
 {
 	reply_text(rq, status, "application/json", json, len);
 }
 
 /* Sends JSON from a buffer. */
-void
-reply_buf(struct request *rq, int status, struct bf_buf *buf)
+void reply_buf(struct request *rq, int status, struct bf_buf *buf)
 {
 	if (buf->failed) {
 		bf_log(BF_ERROR, "answer too long", BF_S("path", rq->path), BF_I("bytes", buf->len));
@@ -97,8 +91,7 @@ reply_buf(struct request *rq, int status, struct bf_buf *buf)
 }
 
 /* Sends the text of an error. */
-static void
-send_error(struct request *rq, int status, const char *text)
+static void send_error(struct request *rq, int status, const char *text)
 {
 	struct bf_buf buf;
 	struct bf_jw jw;
@@ -114,8 +107,7 @@ send_error(struct request *rq, int status, const char *text)
 }
 
 /* Sends {"error":"..."}. */
-void
-reply_error(struct request *rq, int status, const char *fmt, ...)
+void reply_error(struct request *rq, int status, const char *fmt, ...)
 {
 	char text[512];
 	va_list ap;
@@ -127,8 +119,7 @@ reply_error(struct request *rq, int status, const char *fmt, ...)
 }
 
 /* Says that it may work later. */
-void
-reply_unavailable(struct request *rq, int retry_after_s, const char *fmt, ...)
+void reply_unavailable(struct request *rq, int retry_after_s, const char *fmt, ...)
 {
 	char text[512], seconds[16];
 	va_list ap;
@@ -142,8 +133,7 @@ reply_unavailable(struct request *rq, int retry_after_s, const char *fmt, ...)
 }
 
 /* Lists everything that is wrong with a body; the first problem is in the error's own text too. */
-void
-reply_problems(struct request *rq, struct body_problems *problems)
+void reply_problems(struct request *rq, struct body_problems *problems)
 {
 	const struct body_problem *p = &problems->v[0];
 	struct bf_buf buf;
@@ -173,8 +163,7 @@ reply_problems(struct request *rq, struct body_problems *problems)
 }
 
 /* Passing troubles are 503, the operator's pause is 409; anything else is a defect of ours and the only way to a 500. */
-void
-reply_store_error(struct request *rq, const struct bf_error *err)
+void reply_store_error(struct request *rq, const struct bf_error *err)
 {
 	switch (err->class) {
 	case BF_ERR_RETRY:

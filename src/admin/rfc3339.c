@@ -7,8 +7,7 @@
 #include "rfc3339.h"
 
 /* Exactly `digits` decimal digits, within bounds; moves *s past them. */
-static bool
-read_digits(const char **s, int digits, int low, int high, int *ret)
+static bool read_digits(const char **s, int digits, int low, int high, int *ret)
 {
 	int value = 0;
 
@@ -22,8 +21,7 @@ read_digits(const char **s, int digits, int low, int high, int *ret)
 }
 
 /* One of the given characters. */
-static bool
-read_char(const char **s, const char *any)
+static bool read_char(const char **s, const char *any)
 {
 	if (**s == '\0' || strchr(any, **s) == NULL)
 		return false;
@@ -32,8 +30,7 @@ read_char(const char **s, const char *any)
 }
 
 /* The days of a month. */
-static int
-days_in(int year, int month)
+static int days_in(int year, int month)
 {
 	static const int days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
 	bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
@@ -42,8 +39,7 @@ days_in(int year, int month)
 }
 
 /* "Z" or "+hh:mm"; what is to be taken off the time, in seconds. */
-static bool
-read_offset(const char **s, int *ret_s)
+static bool read_offset(const char **s, int *ret_s)
 {
 	int hours, minutes;
 	bool west;
@@ -60,8 +56,7 @@ read_offset(const char **s, int *ret_s)
 }
 
 /* Reads a whole date-time. */
-bool
-rfc3339_parse(const char *s, int64_t *ret_s)
+bool rfc3339_parse(const char *s, int64_t *ret_s)
 {
 	struct tm tm = { 0 };
 	int year, month, offset_s;

@@ -36,16 +36,14 @@ static const struct route table[] = {
 // clang-format on
 
 /* The table itself. */
-const struct route *
-routes_all(size_t *ret_n)
+const struct route *routes_all(size_t *ret_n)
 {
 	*ret_n = BF_COUNT(table);
 	return table;
 }
 
 /* A method's name. */
-const char *
-routes_method_name(enum evhttp_cmd_type method)
+const char *routes_method_name(enum evhttp_cmd_type method)
 {
 	switch (method) {
 	case EVHTTP_REQ_GET: return "GET";
@@ -62,8 +60,7 @@ routes_method_name(enum evhttp_cmd_type method)
 }
 
 /* A decimal number of at most max_digits digits within bounds. */
-static bool
-read_number(const char *s, size_t len, size_t max_digits, int low, int high, int *ret)
+static bool read_number(const char *s, size_t len, size_t max_digits, int low, int high, int *ret)
 {
 	int value = 0;
 
@@ -79,8 +76,7 @@ read_number(const char *s, size_t len, size_t max_digits, int low, int high, int
 }
 
 /* The 8-4-4-4-12 form of RFC 9562, in lower case as PostgreSQL writes it. */
-static bool
-read_uuid(const char *s, size_t len, char ret[37])
+static bool read_uuid(const char *s, size_t len, char ret[37])
 {
 	if (len != 36)
 		return false;
@@ -96,8 +92,7 @@ read_uuid(const char *s, size_t len, char ret[37])
 }
 
 /* One segment of a path against one of a pattern. */
-static bool
-match_segment(const char *pattern, size_t pattern_len, const char *s, size_t len, struct route_params *params)
+static bool match_segment(const char *pattern, size_t pattern_len, const char *s, size_t len, struct route_params *params)
 {
 	if (pattern_len == 3 && strncmp(pattern, "{y}", 3) == 0)
 		return read_number(s, len, 4, 1900, 2100, &params->year);
@@ -109,8 +104,7 @@ match_segment(const char *pattern, size_t pattern_len, const char *s, size_t len
 }
 
 /* A whole path against a pattern. */
-static bool
-match_path(const char *pattern, const char *path, struct route_params *params)
+static bool match_path(const char *pattern, const char *path, struct route_params *params)
 {
 	*params = (struct route_params){ 0 };
 	for (;;) {
@@ -128,15 +122,13 @@ match_path(const char *pattern, const char *path, struct route_params *params)
 }
 
 /* Whether a route answers a method. */
-static bool
-serves(const struct route *route, enum evhttp_cmd_type method)
+static bool serves(const struct route *route, enum evhttp_cmd_type method)
 {
 	return route->method == method || (route->method == EVHTTP_REQ_GET && method == EVHTTP_REQ_HEAD);
 }
 
 /* Adds a route's methods to the list for Allow. */
-static void
-allow(struct route_match *match, const struct route *route)
+static void allow(struct route_match *match, const struct route *route)
 {
 	size_t len = strlen(match->allow);
 
@@ -145,8 +137,7 @@ allow(struct route_match *match, const struct route *route)
 }
 
 /* Finds the route of a path and method. */
-void
-routes_match(const char *path, enum evhttp_cmd_type method, struct route_match *ret)
+void routes_match(const char *path, enum evhttp_cmd_type method, struct route_match *ret)
 {
 	struct route_params params;
 

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "backfill/books.h"
 #include "handlers.h"
 
 #define YEAR_MIN 1900
@@ -16,8 +15,7 @@
 struct claim_ask { int batch_size; bool dry_run, force_retry; int start, end; };
 
 /* 503 when nothing may be claimed now. */
-static bool
-is_blocked(struct request *rq)
+static bool is_blocked(struct request *rq)
 {
 	const char *why = bf_schedule_blocked(rq->admin->parts.schedule);
 
@@ -25,14 +23,14 @@ is_blocked(struct request *rq)
 		return true;
 	if (why == NULL)
 		return false;
-	reply_unavailable(rq, bf_schedule_draining(rq->admin->parts.schedule) ? 30 : 60, "Nothing can be claimed now: %s",
+	/* A provider needs an operator; a session or a restart only needs a moment. */
+	reply_unavailable(rq, bf_providers_any_ai(rq->admin->parts.providers) ? 5 : 60, "Nothing can be claimed now: %s",
 			  why);
 	return true;
 }
 
 /* 409 with the operator's note. */
-static void
-reply_paused(struct request *rq, const char *note)
+static void reply_paused(struct request *rq, const char *note)
 {
 	struct bf_buf buf, text;
 	struct bf_jw jw;
@@ -56,8 +54,7 @@ reply_paused(struct request *rq, const char *note)
 }
 
 /* One month of the list; figures only where there are any. */
-static void
-write_brief(struct bf_jw *jw, const struct bf_month_brief *m)
+static void write_brief(struct bf_jw *jw, const struct bf_month_brief *m)
 {
 	bf_jw_obj(jw);
 	bf_jw_key(jw, "year");
@@ -83,8 +80,7 @@ write_brief(struct bf_jw *jw, const struct bf_month_brief *m)
 }
 
 /* Newest first. */
-static int
-compare_briefs(const void *a, const void *b)
+static int compare_briefs(const void *a, const void *b)
 {
 	const struct bf_month_brief *x = *(const struct bf_month_brief *const *)a;
 	const struct bf_month_brief *y = *(const struct bf_month_brief *const *)b;
@@ -93,8 +89,7 @@ compare_briefs(const void *a, const void *b)
 }
 
 /* The claimed or previewed months in order. */
-static void
-write_briefs(struct bf_jw *jw, const struct bf_claim *claim)
+static void write_briefs(struct bf_jw *jw, const struct bf_claim *claim)
 {
 	const struct bf_month_brief **sorted = bf_xcalloc((size_t)claim->n + 1, sizeof(*sorted));
 
@@ -109,16 +104,14 @@ write_briefs(struct bf_jw *jw, const struct bf_claim *claim)
 }
 
 /* A named number. */
-static void
-write_count(struct bf_jw *jw, const char *key, int64_t n)
+static void write_count(struct bf_jw *jw, const char *key, int64_t n)
 {
 	bf_jw_key(jw, key);
 	bf_jw_int(jw, n);
 }
 
 /* The answer to a claim or a preview. */
-static void
-reply_claim(struct request *rq, const struct claim_ask *ask, const struct bf_claim *claim)
+static void reply_claim(struct request *rq, const struct claim_ask *ask, const struct bf_claim *claim)
 {
 	struct bf_buf buf;
 	struct bf_jw jw;
@@ -149,8 +142,7 @@ reply_claim(struct request *rq, const struct claim_ask *ask, const struct bf_cla
 }
 
 /* The months are claimed, or would be. An error of class CONFIG is the pause. */
-static void
-on_claim(void *ctx, const struct bf_error *err, const struct bf_claim *claim)
+static void on_claim(void *ctx, const struct bf_error *err, const struct bf_claim *claim)
 {
 	struct request *rq = ctx;
 	const char *note;
@@ -167,8 +159,7 @@ on_claim(void *ctx, const struct bf_error *err, const struct bf_claim *claim)
 }
 
 /* A range given whole works in either order; one completed from the configuration must leave something. */
-static void
-check_years(const struct bf_config *config, struct claim_ask *ask, struct body_problems *problems)
+static void check_years(const struct bf_config *config, struct claim_ask *ask, struct body_problems *problems)
 {
 	bool whole = ask->start != 0 && ask->end != 0;
 
@@ -182,8 +173,7 @@ check_years(const struct bf_config *config, struct claim_ask *ask, struct body_p
 }
 
 /* POST /api/internal/schedule-backfill */
-void
-schedule_routes_claim(struct request *rq)
+void schedule_routes_claim(struct request *rq)
 {
 	const struct bf_config *config = rq->admin->config;
 	struct claim_ask *ask = bf_arena_alloc(rq->arena, sizeof(*ask));
@@ -218,8 +208,7 @@ schedule_routes_claim(struct request *rq)
 }
 
 /* The rows are there. */
-static void
-on_seeded(void *ctx, const struct bf_error *err, int64_t count)
+static void on_seeded(void *ctx, const struct bf_error *err, int64_t count)
 {
 	struct request *rq = ctx;
 	const struct bf_seed *seed = rq->state;
@@ -245,8 +234,7 @@ on_seeded(void *ctx, const struct bf_error *err, int64_t count)
 }
 
 /* POST /api/internal/seed-backfill-queue */
-void
-schedule_routes_seed(struct request *rq)
+void schedule_routes_seed(struct request *rq)
 {
 	const struct bf_config *config = rq->admin->config;
 	struct bf_seed *seed = bf_arena_alloc(rq->arena, sizeof(*seed));
@@ -273,8 +261,7 @@ schedule_routes_seed(struct request *rq)
 }
 
 /* 202: the job has its id. */
-static void
-reply_job(struct request *rq, const struct bf_month_row *row, bool dry_run)
+static void reply_job(struct request *rq, const struct bf_month_row *row, bool dry_run)
 {
 	struct bf_buf buf;
 	struct bf_jw jw;
@@ -305,8 +292,7 @@ reply_job(struct request *rq, const struct bf_month_row *row, bool dry_run)
 }
 
 /* The month is claimed, or why not. */
-static void
-on_harvest(void *ctx, const struct bf_error *err, const struct bf_harvest_reply *reply)
+static void on_harvest(void *ctx, const struct bf_error *err, const struct bf_harvest_reply *reply)
 {
 	struct request *rq = ctx;
 	const struct bf_harvest *ask = rq->state;
@@ -339,8 +325,7 @@ on_harvest(void *ctx, const struct bf_error *err, const struct bf_harvest_reply 
 }
 
 /* A prompt variant is one of the seven. */
-static void
-check_variant(const char *variant, struct body_problems *problems)
+static void check_variant(const char *variant, struct body_problems *problems)
 {
 	char known[160] = "";
 	size_t len = 0;
@@ -354,8 +339,7 @@ check_variant(const char *variant, struct body_problems *problems)
 }
 
 /* A model's name says whose it is; it goes into a URL. */
-static void
-check_model(const char *model, struct body_problems *problems)
+static void check_model(const char *model, struct body_problems *problems)
 {
 	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
 
@@ -368,8 +352,7 @@ check_model(const char *model, struct body_problems *problems)
 }
 
 /* POST /api/harvest/backfill */
-void
-schedule_routes_harvest(struct request *rq)
+void schedule_routes_harvest(struct request *rq)
 {
 	const struct bf_config *config = rq->admin->config;
 	struct bf_harvest *ask = bf_arena_alloc(rq->arena, sizeof(*ask));

@@ -25,8 +25,7 @@
 		 EVHTTP_REQ_OPTIONS | EVHTTP_REQ_TRACE | EVHTTP_REQ_PATCH)
 
 /* Makes the request that the rest of the room works with. */
-static struct request *
-request_new(struct bf_admin *admin, struct evhttp_request *http)
+static struct request *request_new(struct bf_admin *admin, struct evhttp_request *http)
 {
 	struct request *rq = bf_xcalloc(1, sizeof(*rq));
 	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(http);
@@ -50,8 +49,7 @@ request_new(struct bf_admin *admin, struct evhttp_request *http)
 }
 
 /* The checks that need no route. False when the request has been answered. */
-static bool
-guard_passes(struct request *rq, const struct route_match *match)
+static bool guard_passes(struct request *rq, const struct route_match *match)
 {
 	const struct evkeyvalq *headers = evhttp_request_get_input_headers(rq->http);
 	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(rq->http);
@@ -79,8 +77,7 @@ guard_passes(struct request *rq, const struct route_match *match)
 }
 
 /* Every request starts here. */
-static void
-on_request(struct evhttp_request *http, void *ctx)
+static void on_request(struct evhttp_request *http, void *ctx)
 {
 	struct bf_admin *admin = ctx;
 	struct request *rq = request_new(admin, http);
@@ -111,8 +108,7 @@ on_request(struct evhttp_request *http, void *ctx)
 }
 
 /* evhttp asks for the bufferevent of each connection it accepts. */
-static struct bufferevent *
-on_accept(struct event_base *base, void *ctx)
+static struct bufferevent *on_accept(struct event_base *base, void *ctx)
 {
 	struct bf_admin *admin = ctx;
 
@@ -122,8 +118,7 @@ on_accept(struct event_base *base, void *ctx)
 
 /* Splits HOST:PORT; a host of several colons is written [::1]. The host must be an address or localhost: looking a name
  * up would block. */
-static bool
-split_listen(const char *listen, char host[64], uint16_t *ret_port)
+static bool split_listen(const char *listen, char host[64], uint16_t *ret_port)
 {
 	const char *colon = strrchr(listen, ':');
 	unsigned char address[sizeof(struct in6_addr)];
@@ -153,8 +148,7 @@ split_listen(const char *listen, char host[64], uint16_t *ret_port)
 }
 
 /* Says where it listens; with port 0 nobody else could know. */
-static void
-log_address(const struct bf_admin *admin)
+static void log_address(const struct bf_admin *admin)
 {
 	struct sockaddr_storage address = { 0 };
 	socklen_t len = sizeof(address);
@@ -183,8 +177,7 @@ log_address(const struct bf_admin *admin)
 }
 
 /* Sets evhttp up and binds it. */
-static bool
-start_listening(struct bf_admin *admin, const char *listen, struct bf_error *err)
+static bool start_listening(struct bf_admin *admin, const char *listen, struct bf_error *err)
 {
 	char host[64];
 	uint16_t port;
@@ -213,8 +206,7 @@ start_listening(struct bf_admin *admin, const char *listen, struct bf_error *err
 }
 
 /* Starts the interface. */
-struct bf_admin *
-bf_admin_new(const struct bf_admin_parts *parts, const struct bf_config *config, struct bf_error *err)
+struct bf_admin *bf_admin_new(const struct bf_admin_parts *parts, const struct bf_config *config, struct bf_error *err)
 {
 	struct bf_admin *admin = bf_xcalloc(1, sizeof(*admin));
 
@@ -233,8 +225,7 @@ bf_admin_new(const struct bf_admin_parts *parts, const struct bf_config *config,
 }
 
 /* What still waits gets a 503, for what it is worth: nobody runs the loop for it any more. */
-void
-bf_admin_free(struct bf_admin *admin)
+void bf_admin_free(struct bf_admin *admin)
 {
 	struct request *rq;
 
@@ -250,16 +241,14 @@ bf_admin_free(struct bf_admin *admin)
 }
 
 /* Takes over what a reload may change. */
-void
-bf_admin_configure(struct bf_admin *admin, const struct bf_config *config)
+void bf_admin_configure(struct bf_admin *admin, const struct bf_config *config)
 {
 	admin->config = config;
 	evhttp_set_max_body_size(admin->http, (ev_ssize_t)(config->admin.max_body + EVHTTP_BODY_MARGIN));
 }
 
 /* Remembers what the check of the schema found. */
-void
-bf_admin_schema(struct bf_admin *admin, enum bf_schema schema, const char *remedy)
+void bf_admin_schema(struct bf_admin *admin, enum bf_schema schema, const char *remedy)
 {
 	admin->schema_known = true;
 	admin->schema = schema;
@@ -267,8 +256,7 @@ bf_admin_schema(struct bf_admin *admin, enum bf_schema schema, const char *remed
 }
 
 /* No new connection, no further request on an old one. */
-void
-bf_admin_drain(struct bf_admin *admin)
+void bf_admin_drain(struct bf_admin *admin)
 {
 	if (admin->draining)
 		return;
@@ -279,8 +267,7 @@ bf_admin_drain(struct bf_admin *admin)
 }
 
 /* Requests that wait for their answer, and answers that wait to be written. */
-int
-bf_admin_pending(const struct bf_admin *admin)
+int bf_admin_pending(const struct bf_admin *admin)
 {
 	return admin->n_pending + conns_writing(&admin->conns);
 }

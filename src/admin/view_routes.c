@@ -6,8 +6,7 @@
 #include "handlers.h"
 
 /* Passes a view's JSON on; none means that there is no such thing. */
-static void
-on_view(void *ctx, const struct bf_error *err, const char *json)
+static void on_view(void *ctx, const struct bf_error *err, const char *json)
 {
 	struct request *rq = ctx;
 
@@ -21,40 +20,35 @@ on_view(void *ctx, const struct bf_error *err, const char *json)
 }
 
 /* GET /api/internal/backfill-stats */
-void
-view_routes_stats(struct request *rq)
+void view_routes_stats(struct request *rq)
 {
 	if (!handlers_database_away(rq))
 		rq->op = bf_store_stats_json(rq->admin->parts.store, on_view, rq);
 }
 
 /* GET /api/internal/months */
-void
-view_routes_months(struct request *rq)
+void view_routes_months(struct request *rq)
 {
 	if (!handlers_database_away(rq))
 		rq->op = bf_store_months_json(rq->admin->parts.store, on_view, rq);
 }
 
 /* GET /api/internal/months/{y}/{m} */
-void
-view_routes_month(struct request *rq)
+void view_routes_month(struct request *rq)
 {
 	if (!handlers_database_away(rq))
 		rq->op = bf_store_month_json(rq->admin->parts.store, rq->params.year, rq->params.month, on_view, rq);
 }
 
 /* GET /api/harvest/backfill/status/{job_id} */
-void
-view_routes_job(struct request *rq)
+void view_routes_job(struct request *rq)
 {
 	if (!handlers_database_away(rq))
 		rq->op = bf_store_job_json(rq->admin->parts.store, rq->params.job_id, on_view, rq);
 }
 
 /* GET /api/quota/status */
-void
-view_routes_quota(struct request *rq)
+void view_routes_quota(struct request *rq)
 {
 	struct bf_quota_limits limits = { 0 };
 
@@ -70,8 +64,7 @@ view_routes_quota(struct request *rq)
 struct config_walk { struct bf_jw jw; char section[64]; };
 
 /* One key of the configuration; keys of a section come one after the other. */
-static void
-on_key(void *ctx, const char *section, const char *key, const char *value, bool reloadable)
+static void on_key(void *ctx, const char *section, const char *key, const char *value, bool reloadable)
 {
 	struct config_walk *walk = ctx;
 
@@ -88,8 +81,7 @@ on_key(void *ctx, const char *section, const char *key, const char *value, bool 
 }
 
 /* GET /api/internal/config */
-void
-view_routes_config(struct request *rq)
+void view_routes_config(struct request *rq)
 {
 	struct config_walk walk = { .section = "" };
 	struct bf_buf buf;

@@ -181,19 +181,16 @@ char *bf_arena_strdup(struct bf_arena *a, const char *s)
 /* Formatted text in the arena. */
 char *bf_arena_printf(struct bf_arena *a, const char *fmt, ...)
 {
+	char *whole = NULL, *p;
 	va_list ap;
-	char *p;
 	int len;
 
 	va_start(ap, fmt);
-	len = vsnprintf(NULL, 0, fmt, ap);
+	len = vasprintf(&whole, fmt, ap);
 	va_end(ap);
-	if (len < 0)
-		len = 0;
-	p = bf_arena_alloc(a, (size_t)len + 1);
-	va_start(ap, fmt);
-	if (vsnprintf(p, (size_t)len + 1, fmt, ap) < 0)
-		p[0] = '\0';
-	va_end(ap);
+	if (len < 0 || !whole)
+		alloc_die();
+	p = bf_arena_strndup(a, whole, (size_t)len);
+	free(whole);
 	return p;
 }

@@ -41,7 +41,7 @@ void bf_format_time(char out[32], int64_t wall_us)
 	time_t t = (time_t)s;
 	struct tm tm;
 
-	/* what the format cannot express (years outside 0000-9999) reads as the beginning of time */
+	/* years that the format cannot express read as the beginning of time */
 	if (!gmtime_r(&t, &tm) || tm.tm_year < -1900 || tm.tm_year > 8099) {
 		t = 0;
 		if (!gmtime_r(&t, &tm))
@@ -51,9 +51,10 @@ void bf_format_time(char out[32], int64_t wall_us)
 		abort();
 	/* strftime does not pad the year */
 	if (tm.tm_year < -900)
-		snprintf(out, 32, "%04u-%02u-%02uT%02u:%02u:%02uZ", (unsigned)(tm.tm_year + 1900) % 10000u,
-			 (unsigned)(tm.tm_mon + 1) % 100u, (unsigned)tm.tm_mday % 100u,
-			 (unsigned)tm.tm_hour % 100u, (unsigned)tm.tm_min % 100u, (unsigned)tm.tm_sec % 100u);
+		snprintf(out, 32, "%04u-%02u-%02uT%02u:%02u:%02uZ",
+			 (unsigned)(tm.tm_year + 1900) % 10000u, (unsigned)(tm.tm_mon + 1) % 100u,
+			 (unsigned)tm.tm_mday % 100u, (unsigned)tm.tm_hour % 100u,
+			 (unsigned)tm.tm_min % 100u, (unsigned)tm.tm_sec % 100u);
 }
 
 /* n bytes from the kernel; there is no going on without them. */

@@ -46,7 +46,8 @@ static int cron_value(const struct cron_field *f, const char **p, const char *en
 }
 
 /* Reads `*`, `a`, or `a-b`, each of the ranges with a step behind it. */
-static const char *cron_item(const struct cron_field *f, const char *p, const char *end, struct cron_item *item)
+static const char *cron_item(const struct cron_field *f, const char *p, const char *end,
+			     struct cron_item *item)
 {
 	*item = (struct cron_item){ f->least, f->most, 1, p < end && *p == '*' };
 	if (item->star) {
@@ -82,22 +83,23 @@ static const char *cron_item(const struct cron_field *f, const char *p, const ch
 }
 
 /* Notes what is wrong with the piece of text s..end; always false. */
-static bool cron_refuse(struct bf_error *err, const struct cron_field *f, const char *s, const char *end,
-			const char *why)
+static bool cron_refuse(struct bf_error *err, const struct cron_field *f, const char *s,
+			const char *end, const char *why)
 {
-	bf_error_set(err, BF_ERR_CONFIG, "%s \"%.*s\" %s (%d-%d)", f->name, end - s > 40 ? 40 : (int)(end - s), s,
-		     why, f->least, f->most);
+	bf_error_set(err, BF_ERR_CONFIG, "%s \"%.*s\" %s (%d-%d)", f->name,
+		     end - s > 40 ? 40 : (int)(end - s), s, why, f->least, f->most);
 	return false;
 }
 
 /* Reads one field, s..end, into a bit per value. */
-static bool cron_parse_field(const struct cron_field *f, const char *s, const char *end, uint64_t *mask, bool *star,
-			     struct bf_error *err)
+static bool cron_parse_field(const struct cron_field *f, const char *s, const char *end,
+			     uint64_t *mask, bool *star, struct bf_error *err)
 {
 	*mask = 0;
 	*star = *s == '*';
 	for (;;) {
-		const char *comma = memchr(s, ',', (size_t)(end - s)), *stop = comma ? comma : end, *why;
+		const char *comma = memchr(s, ',', (size_t)(end - s)), *why;
+		const char *stop = comma ? comma : end;
 		struct cron_item item;
 
 		why = cron_item(f, s, stop, &item);
@@ -133,7 +135,8 @@ bool bf_cron_parse(struct bf_cron *c, const char *expr, struct bf_error *err)
 	}
 	if (n < BF_COUNT(cron_fields) || *p) {
 		bf_error_set(err, BF_ERR_CONFIG,
-			     "a schedule has five fields (minute hour day-of-month month day-of-week), this one has %s",
+			     "a schedule has five fields (minute hour day-of-month month "
+			     "day-of-week), this one has %s",
 			     *p ? "more" : "fewer");
 		return false;
 	}

@@ -30,6 +30,8 @@ static bool cron_is_utc(const char *name)
 /* True when the name is that of a compiled zone file of the system. */
 bool bf_timezone_valid(const char *name)
 {
+	static const char letters[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-/";
 	char path[128], magic[4];
 	struct stat st;
 	bool ok;
@@ -37,14 +39,15 @@ bool bf_timezone_valid(const char *name)
 
 	if (cron_is_utc(name))
 		return true;
-	if (!name[0] || name[0] == '/' || name[0] == '.' || strstr(name, "..") || strlen(name) > 64 ||
-	    name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-/")])
+	if (!name[0] || name[0] == '/' || name[0] == '.' || strstr(name, "..") ||
+	    strlen(name) > 64 || name[strspn(name, letters)])
 		return false;
 	snprintf(path, sizeof(path), "/usr/share/zoneinfo/%s", name);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return false;
-	ok = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && read(fd, magic, sizeof(magic)) == sizeof(magic) &&
+	ok = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+		read(fd, magic, sizeof(magic)) == sizeof(magic) &&
 		memcmp(magic, "TZif", sizeof(magic)) == 0;
 	close(fd);
 	return ok;
@@ -108,7 +111,7 @@ static int64_t cron_minute(int64_t t)
 	return cron_div(t, 60) * 60;
 }
 
-/* The first instant in (before, at] whose offset is that of `at`; the offset changes once between. */
+/* The first instant in (before, at] whose offset is that of `at`; it changes once between. */
 static int64_t cron_transition(const struct cron_zone *z, int64_t before, int64_t at)
 {
 	int64_t offset = cron_offset(z, at);
@@ -130,8 +133,7 @@ static int64_t cron_instant(const struct cron_zone *z, int64_t reading)
 	int64_t early = reading - cron_offset(z, reading - CRON_DAY_S);
 	int64_t late = reading - cron_offset(z, reading + CRON_DAY_S);
 
-	if (late < early && cron_reading(z, late) == reading)
-		return late;
+	/* a clock set back was ahead before, so of two instants this one is the first */
 	if (cron_reading(z, early) == reading)
 		return early;
 	if (cron_reading(z, late) == reading)
@@ -203,7 +205,8 @@ static bool cron_follows_clock(const struct bf_cron *c)
 
 /* Next for expressions that name a time of day. Readings in order give instants in order, so the
  * first reading whose instant lies behind `after` is the answer. */
-static int64_t cron_next_timed(const struct bf_cron *c, const struct cron_zone *z, int64_t after, int64_t limit)
+static int64_t cron_next_timed(const struct bf_cron *c, const struct cron_zone *z, int64_t after,
+			       int64_t limit)
 {
 	int64_t r = cron_minute(cron_reading(z, after));
 
@@ -219,7 +222,8 @@ static int64_t cron_next_timed(const struct bf_cron *c, const struct cron_zone *
 
 /* Prev for the same. In the second pass of a doubled hour a later reading has an earlier instant,
  * so the search starts a little ahead. */
-static int64_t cron_prev_timed(const struct bf_cron *c, const struct cron_zone *z, int64_t at, int64_t limit)
+static int64_t cron_prev_timed(const struct bf_cron *c, const struct cron_zone *z, int64_t at,
+			       int64_t limit)
 {
 	int64_t r = cron_minute(cron_reading(z, at)) + CRON_OVERLAP_S;
 
@@ -235,12 +239,14 @@ static int64_t cron_prev_timed(const struct bf_cron *c, const struct cron_zone *
 
 /* Next for expressions that follow the clock: from t, where the next matching reading is r, unless
  * the clock is changed on the way. */
-static int64_t cron_next_clock(const struct bf_cron *c, const struct cron_zone *z, int64_t after, int64_t limit)
+static int64_t cron_next_clock(const struct bf_cron *c, const struct cron_zone *z, int64_t after,
+			       int64_t limit)
 {
 	int64_t t = cron_minute(after);
 
 	for (;;) {
-		int64_t now = cron_reading(z, t), r = cron_match_from(c, now + 60, limit), then, change;
+		int64_t now = cron_reading(z, t), then, change;
+		int64_t r = cron_match_from(c, now + 60, limit);
 
 		if (r == CRON_NONE)
 			return -1;
@@ -253,20 +259,22 @@ static int64_t cron_next_clock(const struct bf_cron *c, const struct cron_zone *
 			return then;
 		change = cron_minute(cron_transition(z, t, then) + 59);
 		/* r was skipped, or the clock, set back, matches again */
-		if (r < cron_reading(z, change) || cron_match_from(c, cron_reading(z, change), limit) ==
-		    cron_reading(z, change))
+		now = cron_reading(z, change);
+		if (r < now || cron_match_from(c, now, limit) == now)
 			return change;
 		t = change;
 	}
 }
 
 /* Prev for the same, in the other direction. */
-static int64_t cron_prev_clock(const struct bf_cron *c, const struct cron_zone *z, int64_t at, int64_t limit)
+static int64_t cron_prev_clock(const struct bf_cron *c, const struct cron_zone *z, int64_t at,
+			       int64_t limit)
 {
 	int64_t t = cron_minute(at);
 
 	for (;;) {
-		int64_t now = cron_reading(z, t), r = cron_match_to(c, now, limit), then, change, ahead;
+		int64_t now = cron_reading(z, t), then, change, ahead;
+		int64_t r = cron_match_to(c, now, limit);
 
 		if (r == CRON_NONE)
 			return -1;
@@ -294,7 +302,7 @@ int64_t bf_cron_next(const struct bf_cron *c, const char *zone, int64_t after)
 
 	cron_enter(&z, zone);
 	limit = cron_reading(&z, after) + (int64_t)CRON_HORIZON_DAYS * CRON_DAY_S;
-	t = cron_follows_clock(c) ? cron_next_clock(c, &z, after, limit) : cron_next_timed(c, &z, after, limit);
+	t = (cron_follows_clock(c) ? cron_next_clock : cron_next_timed)(c, &z, after, limit);
 	cron_leave(&z);
 	return t;
 }
@@ -307,7 +315,7 @@ int64_t bf_cron_prev(const struct bf_cron *c, const char *zone, int64_t at)
 
 	cron_enter(&z, zone);
 	limit = cron_reading(&z, at) - (int64_t)CRON_HORIZON_DAYS * CRON_DAY_S;
-	t = cron_follows_clock(c) ? cron_prev_clock(c, &z, at, limit) : cron_prev_timed(c, &z, at, limit);
+	t = (cron_follows_clock(c) ? cron_prev_clock : cron_prev_timed)(c, &z, at, limit);
 	cron_leave(&z);
 	return t;
 }

@@ -7,7 +7,10 @@
 #include <string.h>
 
 /* What may come next. */
-enum json_expect { JSON_VALUE, JSON_VALUE_OR_END, JSON_NAME, JSON_NAME_OR_END, JSON_COLON, JSON_COMMA_OR_END, JSON_EOF };
+enum json_expect {
+	JSON_VALUE, JSON_VALUE_OR_END, JSON_NAME, JSON_NAME_OR_END, JSON_COLON, JSON_COMMA_OR_END,
+	JSON_EOF
+};
 
 struct json_checker {
 	const char *text;
@@ -79,7 +82,8 @@ static bool json_check_escape(struct json_checker *c)
 	}
 	c->pos++;
 	for (int i = 0; i < 4; i++, c->pos++)
-		if (c->pos >= c->len || !c->text[c->pos] || !strchr("0123456789abcdefABCDEF", c->text[c->pos]))
+		if (c->pos >= c->len || !c->text[c->pos] ||
+		    !strchr("0123456789abcdefABCDEF", c->text[c->pos]))
 			return json_wrong(c, "\\u needs four hexadecimal digits");
 	return true;
 }
@@ -220,7 +224,8 @@ static bool json_check_run(struct json_checker *c, int max_tokens)
 	}
 }
 
-int json_check(const char *text, size_t len, const struct bf_json_limits *limits, struct bf_error *err)
+int json_check(const char *text, size_t len, const struct bf_json_limits *limits,
+	       struct bf_error *err)
 {
 	struct json_checker c = { .text = text, .len = len, .max_depth = limits->max_depth };
 
@@ -228,8 +233,8 @@ int json_check(const char *text, size_t len, const struct bf_json_limits *limits
 		c.max_depth = JSON_MAX_DEPTH;
 	/* jsmn counts positions in int */
 	if (len > limits->max_bytes || len >= INT32_MAX) {
-		bf_error_set(err, BF_ERR_PERMANENT, "JSON of %zu bytes: more than the %zu allowed", len,
-			     limits->max_bytes);
+		bf_error_set(err, BF_ERR_PERMANENT, "JSON of %zu bytes: more than the %zu allowed",
+			     len, limits->max_bytes);
 		return -1;
 	}
 	if (!bf_utf8_valid(text, len)) {

@@ -110,8 +110,9 @@ static bool json_find_dup(const struct bf_json *j, int object, char *dup, size_t
 	size_t n = 0;
 	char **names = bf_xcalloc((size_t)j->tok[object].size, sizeof(*names));
 	bool found = false;
+	struct bf_jval v;
 
-	for (struct bf_jval v = bf_json_first((struct bf_jval){ j, object }); v.tok >= 0; v = bf_json_next(v)) {
+	for (v = bf_json_first((struct bf_jval){ j, object }); v.tok >= 0; v = bf_json_next(v)) {
 		const char *name = bf_json_key(v, arena);
 
 		if (name)
@@ -137,8 +138,9 @@ static bool json_has_dup(const struct bf_json *j, struct bf_error *err)
 		if (j->tok[i].type == JSMN_OBJECT && j->tok[i].size > 1 &&
 		    json_find_dup(j, i, dup, sizeof(dup))) {
 			dup[bf_utf8_cut(dup, strlen(dup), sizeof(dup) - 5)] = '\0';
-			bf_error_set(err, BF_ERR_PERMANENT, "JSON: \"%s\" is given twice in the object at byte %d",
-				     dup, j->tok[i].start);
+			bf_error_set(err, BF_ERR_PERMANENT,
+				     "JSON: \"%s\" is given twice in the object at byte %d", dup,
+				     j->tok[i].start);
 			return true;
 		}
 	return false;
@@ -163,7 +165,8 @@ struct bf_json *bf_json_parse(const char *text, size_t len, const struct bf_json
 	jsmn_init(&parser);
 	j->n = jsmn_parse(&parser, j->text, len, j->tok, (unsigned)n);
 	if (j->n != n) {
-		bf_error_set(err, BF_ERR_BUG, "JSON: %d values found where %d were counted", j->n, n);
+		bf_error_set(err, BF_ERR_BUG, "JSON: %d values found where %d were counted", j->n,
+			     n);
 		bf_json_free(j);
 		return NULL;
 	}
@@ -348,11 +351,15 @@ static struct bf_jval json_at(struct bf_jval array, const char *digits, size_t n
 /* Follows names and indices, separated by dots. */
 struct bf_jval bf_json_path(struct bf_jval v, const char *dotted)
 {
-	while (*dotted && v.tok >= 0) {
+	while (*dotted) {
 		size_t n = strcspn(dotted, ".");
 
 		v = bf_json_type(v) == BF_J_ARRAY ? json_at(v, dotted, n) : json_getn(v, dotted, n);
-		dotted += n + (dotted[n] == '.');
+		if (!dotted[n])
+			break;
+		dotted += n + 1;
+		if (!*dotted)
+			return json_absent(v);	/* a dot with nothing behind it */
 	}
 	return v;
 }
@@ -400,7 +407,8 @@ bool bf_json_int(struct bf_jval v, int64_t *ret)
 		return true;
 	}
 	/* beyond 2^53 a double no longer tells whether it was integral */
-	if (!bf_json_dbl(v, &d) || d < -9007199254740992.0 || d > 9007199254740992.0 || d != (double)(int64_t)d)
+	if (!bf_json_dbl(v, &d) || d < -9007199254740992.0 || d > 9007199254740992.0 ||
+	    d != (double)(int64_t)d)
 		return false;
 	*ret = (int64_t)d;
 	return true;

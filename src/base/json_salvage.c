@@ -14,7 +14,7 @@ struct salvage {
 	int depth;
 	int array_depth;		/* of the array whose elements count; 0: none yet */
 	size_t array_start;		/* behind its bracket */
-	size_t keep_len;		/* text up to here, closed for keep_depth containers, is whole */
+	size_t keep_len; /* up to here, with keep_depth containers closed, all is whole */
 	int keep_depth;
 	size_t elements;
 };

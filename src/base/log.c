@@ -135,7 +135,8 @@ static void log_bare(struct bf_buf *buf, struct bf_jw *json, const char *key, co
 }
 
 /* An error's pairs. */
-static void log_err(struct bf_buf *buf, struct bf_jw *json, const char *key, const struct bf_error *e)
+static void log_err(struct bf_buf *buf, struct bf_jw *json, const char *key,
+		    const struct bf_error *e)
 {
 	char number[16];
 
@@ -196,7 +197,8 @@ void bf_log_write(enum bf_log_level level, const char *msg, const struct bf_kv *
 		size_t whole = line.len;
 
 		log_pair(&line, json, kv);
-		if (line.failed || line.len > LOG_LINE_BYTES - 2) {	/* too long: what fits whole stays */
+		if (line.failed || line.len > LOG_LINE_BYTES - 2) {
+			/* too long: what fits whole stays */
 			line.failed = false;
 			line.len = whole;
 			writer = writer_was;

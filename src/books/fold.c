@@ -1,10 +1,11 @@
 /*
  * fold: the common form of text by which titles and names are compared.
  *
- * NFKC and full case folding (Unicode, by utf8proc). Marks fall off Latin, Greek and Cyrillic letters only: elsewhere
- * they carry the vowels, and a key without them would join different words. Apostrophes vanish (`Ender's` is
- * `enders`, `O'Brien` is `obrien`), every other punctuation becomes one space, `&` becomes `and`. C++, C# and the like keep
- * their sign as a word, or the three languages would share every title.
+ * NFKC and full case folding (Unicode, by utf8proc). Marks fall off Latin, Greek and Cyrillic
+ * letters only: elsewhere they carry the vowels, and a key without them would join different words.
+ * Apostrophes vanish (`Ender's` is `enders`, `O'Brien` is `obrien`), every other punctuation
+ * becomes one space, `&` becomes `and`. C++, C# and the like keep their sign as a word, or the
+ * three languages would share every title.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,7 @@
 #include "backfill/books.h"
 #include "fold.h"
 
-#define PEND_MAX 48		/* letters waiting to be composed; longer runs are composed in parts */
+#define PEND_MAX 48 /* letters waiting to be composed; longer runs are composed in parts */
 
 struct sink {
 	char *out;
@@ -24,16 +25,20 @@ struct sink {
 	int32_t pend[PEND_MAX];
 };
 
-static const struct { const char *name; int32_t cp; } entities[] = {
-	{ "amp", '&' }, { "lt", '<' }, { "gt", '>' }, { "quot", '"' }, { "apos", '\'' }, { "nbsp", 0xA0 },
-	{ "ndash", 0x2013 }, { "mdash", 0x2014 }, { "lsquo", 0x2018 }, { "rsquo", 0x2019 }, { "ldquo", 0x201C },
-	{ "rdquo", 0x201D }, { "hellip", 0x2026 }, { "shy", 0xAD }, { "eacute", 0xE9 }, { "egrave", 0xE8 },
-	{ "ecirc", 0xEA }, { "euml", 0xEB }, { "aacute", 0xE1 }, { "agrave", 0xE0 }, { "acirc", 0xE2 }, { "auml", 0xE4 },
-	{ "aring", 0xE5 }, { "atilde", 0xE3 }, { "aelig", 0xE6 }, { "ccedil", 0xE7 }, { "iacute", 0xED },
-	{ "iuml", 0xEF }, { "icirc", 0xEE }, { "ntilde", 0xF1 }, { "oacute", 0xF3 }, { "ograve", 0xF2 },
-	{ "ocirc", 0xF4 }, { "ouml", 0xF6 }, { "otilde", 0xF5 }, { "oslash", 0xF8 }, { "uacute", 0xFA },
-	{ "ugrave", 0xF9 }, { "ucirc", 0xFB }, { "uuml", 0xFC }, { "szlig", 0xDF }, { "Eacute", 0xC9 },
-	{ "Auml", 0xC4 }, { "Ouml", 0xD6 }, { "Uuml", 0xDC }, { "copy", 0xA9 }, { "reg", 0xAE }, { "trade", 0x2122 },
+static const struct { const char *name; int32_t cp;
+} entities[] = {
+	{ "amp", '&' },	      { "lt", '<' },	   { "gt", '>' },	{ "quot", '"' },
+	{ "apos", '\'' },     { "nbsp", 0xA0 },	   { "ndash", 0x2013 }, { "mdash", 0x2014 },
+	{ "lsquo", 0x2018 },  { "rsquo", 0x2019 }, { "ldquo", 0x201C }, { "rdquo", 0x201D },
+	{ "hellip", 0x2026 }, { "shy", 0xAD },	   { "eacute", 0xE9 },	{ "egrave", 0xE8 },
+	{ "ecirc", 0xEA },    { "euml", 0xEB },	   { "aacute", 0xE1 },	{ "agrave", 0xE0 },
+	{ "acirc", 0xE2 },    { "auml", 0xE4 },	   { "aring", 0xE5 },	{ "atilde", 0xE3 },
+	{ "aelig", 0xE6 },    { "ccedil", 0xE7 },  { "iacute", 0xED },	{ "iuml", 0xEF },
+	{ "icirc", 0xEE },    { "ntilde", 0xF1 },  { "oacute", 0xF3 },	{ "ograve", 0xF2 },
+	{ "ocirc", 0xF4 },    { "ouml", 0xF6 },	   { "otilde", 0xF5 },	{ "oslash", 0xF8 },
+	{ "uacute", 0xFA },   { "ugrave", 0xF9 },  { "ucirc", 0xFB },	{ "uuml", 0xFC },
+	{ "szlig", 0xDF },    { "Eacute", 0xC9 },  { "Auml", 0xC4 },	{ "Ouml", 0xD6 },
+	{ "Uuml", 0xDC },     { "copy", 0xA9 },	   { "reg", 0xAE },	{ "trade", 0x2122 },
 };
 
 size_t fold_next(const char *s, size_t n, int32_t *ret_cp)
@@ -65,7 +70,9 @@ static bool entity_number(const char *s, size_t n, int32_t *ret_cp)
 		return false;
 	for (size_t i = 0; i < n; i++) {
 		int digit = s[i] >= '0' && s[i] <= '9' ? s[i] - '0' :
-			    base == 16 && (s[i] | 32) >= 'a' && (s[i] | 32) <= 'f' ? (s[i] | 32) - 'a' + 10 : -1;
+			    base == 16 && (s[i] | 32) >= 'a' && (s[i] | 32) <= 'f' ?
+							 (s[i] | 32) - 'a' + 10 :
+							 -1;
 
 		if (digit < 0)
 			return false;
@@ -84,7 +91,8 @@ size_t fold_entity(const char *s, size_t n, int32_t *ret_cp)
 
 	if (n < 4 || s[0] != '&')
 		return 0;
-	while (n - at >= 4 && memcmp(s + at, "amp;", 4) == 0 && memchr(s + at + 4, ';', n - at - 4 < 8 ? n - at - 4 : 8))
+	while (n - at >= 4 && memcmp(s + at, "amp;", 4) == 0 &&
+	       memchr(s + at + 4, ';', n - at - 4 < 8 ? n - at - 4 : 8))
 		at += 4;		/* encoded twice: &amp;eacute; */
 	end = memchr(s + at, ';', n - at < 9 ? n - at : 9);
 	if (end != NULL && end > s + at) {
@@ -92,7 +100,8 @@ size_t fold_entity(const char *s, size_t n, int32_t *ret_cp)
 		if (s[at] == '#' && entity_number(s + at + 1, len - 1, ret_cp))
 			return at + len + 1;
 		for (size_t i = 0; i < BF_COUNT(entities); i++) {
-			if (strlen(entities[i].name) == len && memcmp(entities[i].name, s + at, len) == 0) {
+			if (strlen(entities[i].name) == len &&
+			    memcmp(entities[i].name, s + at, len) == 0) {
 				*ret_cp = entities[i].cp;
 				return at + len + 1;
 			}
@@ -107,18 +116,20 @@ size_t fold_entity(const char *s, size_t n, int32_t *ret_cp)
 
 bool fold_is_apostrophe(int32_t cp)
 {
-	return cp == '\'' || cp == '`' || cp == 0x2019 || cp == 0x2018 || cp == 0xB4 || cp == 0x2032 || cp == 0x201B ||
-	       (cp >= 0x02B9 && cp <= 0x02BF) || cp == 0xFF07;
+	return cp == '\'' || cp == '`' || cp == 0x2019 || cp == 0x2018 || cp == 0xB4 ||
+	       cp == 0x2032 || cp == 0x201B || (cp >= 0x02B9 && cp <= 0x02BF) || cp == 0xFF07;
 }
 
 /* Latin, Greek or Cyrillic: marks on these are spelling, not another letter. */
 static bool drops_marks(int32_t cp)
 {
-	return (cp >= 'A' && cp <= 0x052F && !(cp >= 0x02B0 && cp <= 0x036F)) || (cp >= 0x1D00 && cp <= 0x1FFF) ||
-	       (cp >= 0x2C60 && cp <= 0x2C7F) || (cp >= 0xA640 && cp <= 0xA69F) || (cp >= 0xA720 && cp <= 0xA7FF);
+	return (cp >= 'A' && cp <= 0x052F && !(cp >= 0x02B0 && cp <= 0x036F)) ||
+	       (cp >= 0x1D00 && cp <= 0x1FFF) || (cp >= 0x2C60 && cp <= 0x2C7F) ||
+	       (cp >= 0xA640 && cp <= 0xA69F) || (cp >= 0xA720 && cp <= 0xA7FF);
 }
 
-/* Letters which Unicode does not decompose, but which people type without their stroke or ligature. */
+/* Letters which Unicode does not decompose, but which people type without their stroke or ligature.
+ */
 static const char *plain_letter(int32_t cp)
 {
 	switch (cp) {
@@ -175,7 +186,8 @@ static void sink_gap(struct sink *k)
 	k->drops_marks = false;
 }
 
-/* One code point of a decomposition: letters and digits go on, marks where they belong, the rest separates. */
+/* One code point of a decomposition: letters and digits go on, marks where they belong, the rest
+ * separates. */
 static void sink_decomposed(struct sink *k, int32_t cp)
 {
 	utf8proc_category_t cat = utf8proc_category(cp);
@@ -221,7 +233,9 @@ static void sink_unicode(struct sink *k, int32_t cp)
 	if ((cp >= 0xBC && cp <= 0xBE) || (cp >= 0x2150 && cp <= 0x215F))
 		sink_gap(k);		/* 2½ is not 21/2 */
 	n = utf8proc_decompose_char(cp, part, (utf8proc_ssize_t)BF_COUNT(part),
-				    UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT | UTF8PROC_CASEFOLD | UTF8PROC_IGNORE, &boundary);
+				    UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT | UTF8PROC_CASEFOLD |
+					    UTF8PROC_IGNORE,
+				    &boundary);
 	if (n < 0 || n > (utf8proc_ssize_t)BF_COUNT(part)) {
 		sink_gap(k);
 		return;
@@ -240,7 +254,8 @@ static bool ascii_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* Is the sign at s[at] part of a name like C++ or C#? Writes it as words and returns the bytes taken. */
+/* Is the sign at s[at] part of a name like C++ or C#? Writes it as words and returns the bytes
+ * taken. */
 static size_t sink_language_sign(struct sink *k, const char *s, size_t n, size_t at)
 {
 	if (at == 0 || !ascii_alnum(s[at - 1]))
@@ -291,33 +306,49 @@ static size_t sink_ascii_sign(struct sink *k, const char *s, size_t n, size_t at
 	if (s[at] == '+' || s[at] == '#')
 		used = sink_language_sign(k, s, n, at);
 	/* 20,000 is one number */
-	if (s[at] == ',' && at > 0 && ascii_digit(s[at - 1]) && at + 3 < n && ascii_digit(s[at + 1]) &&
-	    ascii_digit(s[at + 2]) && ascii_digit(s[at + 3]))
+	if (s[at] == ',' && at > 0 && ascii_digit(s[at - 1]) && at + 3 < n &&
+	    ascii_digit(s[at + 1]) && ascii_digit(s[at + 2]) && ascii_digit(s[at + 3]))
 		return 1;
 	if (used == 0)
 		sink_gap(k);
 	return used > 0 ? used : 1;
 }
 
+/* A run of ASCII letters and digits, which most text is made of; returns the bytes taken. */
+static size_t sink_ascii_run(struct sink *k, const char *s, size_t n)
+{
+	size_t at = 1;
+	char lower = (char)(s[0] >= 'A' && s[0] <= 'Z' ? s[0] + 32 : s[0]);
+
+	sink_flush(k);
+	sink_bytes(k, &lower, 1);
+	if (k->full)
+		return at;
+	while (at < n && ascii_alnum(s[at]) && k->len + 1 < k->size) {
+		k->out[k->len++] = (char)(s[at] >= 'A' && s[at] <= 'Z' ? s[at] + 32 : s[at]);
+		at++;
+	}
+	k->full = k->full || (at < n && ascii_alnum(s[at]));
+	k->drops_marks = true;
+	return at;
+}
+
 size_t fold_span(const char *s, size_t n, char *out, size_t size)
 {
-	struct sink k = { .out = out, .size = size };
+	struct sink k;
 	size_t at = 0;
 
 	if (size == 0)
 		return 0;
+	k.out = out;
+	k.size = size;
+	k.len = 0;
+	k.n_pend = 0;
+	k.gap = k.full = k.drops_marks = false;
 	while (at < n && !k.full) {
-		char c = s[at];
-
-		if (ascii_alnum(c)) {
-			if (c >= 'A' && c <= 'Z')
-				c = (char)(c + 32);
-			if (k.n_pend > 0)
-				sink_flush(&k);
-			sink_bytes(&k, &c, 1);
-			k.drops_marks = true;
-			at++;
-		} else if ((unsigned char)c < 0x80) {
+		if (ascii_alnum(s[at])) {
+			at += sink_ascii_run(&k, s + at, n - at);
+		} else if ((unsigned char)s[at] < 0x80) {
 			at += sink_ascii_sign(&k, s, n, at);
 		} else {
 			int32_t cp;

@@ -1,10 +1,10 @@
 /*
  * isbn: reading, checking and converting ISBNs (ISO 2108; GS1 for the EAN forms).
  *
- * Promises one canonical spelling, 13 digits, for whatever a catalogue, a spreadsheet or a model wrote, and refuses
- * the rest. A check digit is never repaired: an invented number is told by it. For the same reason ten digits which
- * fail as ISBN-10 are not tried as an ISBN-13 without its 978, unless the text itself calls them ISBN-13:
- * one wrong ISBN-10 in ten would pass (0316769488 does).
+ * Promises one canonical spelling, 13 digits, for whatever a catalogue, a spreadsheet or a model
+ * wrote, and refuses the rest. A check digit is never repaired: an invented number is told by it.
+ * For the same reason ten digits which fail as ISBN-10 are not tried as an ISBN-13 without its 978,
+ * unless the text itself calls them ISBN-13: one wrong ISBN-10 in ten would pass (0316769488 does).
  */
 #include <string.h>
 #include <utf8proc.h>
@@ -13,7 +13,8 @@
 #define ISBN_TEXT_MAX 320	/* characters looked at; longer texts are cut */
 #define ISBN_RUN_MAX 40
 
-/* The text with its alphabet reduced: digits, X, '-', ' ', lower-case ASCII, '?' for anything else. */
+/* The text with its alphabet reduced: digits, X, '-', ' ', lower-case ASCII, '?' for anything else.
+ */
 struct isbn_text {
 	char c[ISBN_TEXT_MAX + 1];
 	size_t len;
@@ -42,8 +43,8 @@ static char reduce_cp(int32_t cp)
 		return (char)(cp - 'A' + 'a');
 	if (cp == '-' || (cp >= 0x2010 && cp <= 0x2015) || cp == 0x2212 || cp == 0xFE63)
 		return '-';
-	if (cp == ' ' || (cp >= 9 && cp <= 13) || cp == 0xA0 || (cp >= 0x2000 && cp <= 0x200A) || cp == 0x202F ||
-	    cp == 0x3000)
+	if (cp == ' ' || (cp >= 9 && cp <= 13) || cp == 0xA0 || (cp >= 0x2000 && cp <= 0x200A) ||
+	    cp == 0x202F || cp == 0x3000)
 		return ' ';
 	if (is_invisible(cp) || cp == 0)
 		return 0;
@@ -58,8 +59,8 @@ static void text_reduce(const char *s, size_t len, struct isbn_text *t)
 	t->len = 0;
 	while (at < len && t->len < ISBN_TEXT_MAX) {
 		utf8proc_int32_t cp;
-		utf8proc_ssize_t used =
-			utf8proc_iterate((const utf8proc_uint8_t *)s + at, (utf8proc_ssize_t)(len - at), &cp);
+		utf8proc_ssize_t used = utf8proc_iterate((const utf8proc_uint8_t *)s + at,
+							 (utf8proc_ssize_t)(len - at), &cp);
 		char c;
 
 		if (used <= 0) {
@@ -91,7 +92,8 @@ static bool is_letter(char c)
 	return c >= 'a' && c <= 'z';
 }
 
-/* Check digit of the first n digits, weights 1,3 from the left when n is even (EAN-13), 3,1 when odd (GTIN-14). */
+/* Check digit of the first n digits, weights 1,3 from the left when n is even (EAN-13), 3,1 when
+ * odd (GTIN-14). */
 static char ean_check(const char *d, size_t n)
 {
 	unsigned sum = 0;
@@ -151,7 +153,8 @@ static enum bf_isbn_result check10(const char *d, char ret[14])
 	return check13(full, ret);
 }
 
-/* 14 digits: the trade unit around a book. Its own check digit must hold; the book's is computed anew. */
+/* 14 digits: the trade unit around a book. Its own check digit must hold; the book's is computed
+ * anew. */
 static enum bf_isbn_result check_gtin14(const char *d, char ret[14])
 {
 	char full[14];
@@ -173,7 +176,8 @@ static enum bf_isbn_result check_short(const char *d, size_t n, char ret[14])
 	return check10(ten, ret);
 }
 
-/* Judges the digits of one run. alone: nothing but a label stands around it; says13: its label is ISBN-13. */
+/* Judges the digits of one run. alone: nothing but a label stands around it; says13: its label is
+ * ISBN-13. */
 static enum bf_isbn_result judge(const char *d, size_t n, bool alone, bool says13, char ret[14])
 {
 	const char *x = memchr(d, 'X', n);
@@ -251,7 +255,8 @@ static size_t skip_label(const struct isbn_text *t, size_t at, bool *says13, boo
 	*says13 = false;
 	while (strchr("- _(", t->c[i]) != NULL && t->c[i] != '\0')
 		i++;
-	if ((strncmp(t->c + i, "13", 2) == 0 || strncmp(t->c + i, "10", 2) == 0) && !is_run_char(t->c[i + 2])) {
+	if ((strncmp(t->c + i, "13", 2) == 0 || strncmp(t->c + i, "10", 2) == 0) &&
+	    !is_run_char(t->c[i + 2])) {
 		*says13 = t->c[i + 1] == '3';
 		i += 2;
 	}
@@ -261,7 +266,8 @@ static size_t skip_label(const struct isbn_text *t, size_t at, bool *says13, boo
 }
 
 /* Tries the run whole, then without a glued "13" or "10", then its space-separated pieces. */
-static void scan_run(struct isbn_scan *scan, const char *run, size_t len, bool alone, bool label, bool says13)
+static void scan_run(struct isbn_scan *scan, const char *run, size_t len, bool alone, bool label,
+		     bool says13)
 {
 	char d[ISBN_RUN_MAX + 1];
 	size_t n = 0, at = 0;
@@ -308,7 +314,8 @@ static bool is_scientific(const struct isbn_text *t)
 	return is_digit(t->c[i]);
 }
 
-/* May eight or nine digits be a number without its leading zeros here? Only where no other number stands near. */
+/* May eight or nine digits be a number without its leading zeros here? Only where no other number
+ * stands near. */
 static bool stands_alone(const struct isbn_text *t, size_t start, size_t end)
 {
 	size_t digits = 0;
@@ -342,15 +349,17 @@ static void scan_text(struct isbn_scan *scan, const struct isbn_text *t)
 			continue;
 		}
 		end = at;
-		while (at < t->len && (is_run_char(t->c[at]) || t->c[at] == '-' || t->c[at] == ' ')) {
+		while (at < t->len &&
+		       (is_run_char(t->c[at]) || t->c[at] == '-' || t->c[at] == ' ')) {
 			if (is_run_char(t->c[at]))
 				end = at + 1;
 			at++;
 		}
-		/* a letter glued to its front makes it an ASIN or a shelf mark, unless it is the label's */
+		/* a letter glued to its front makes it an ASIN or a shelf mark, unless it is the
+		 * label's */
 		if (start == 0 || start == label_end || !is_letter(t->c[start - 1]))
-			scan_run(scan, t->c + start, end - start, only && stands_alone(t, start, end),
-				 start == label_end, says13);
+			scan_run(scan, t->c + start, end - start,
+				 only && stands_alone(t, start, end), start == label_end, says13);
 		only = false;
 	}
 }
@@ -378,7 +387,8 @@ enum bf_isbn_result bf_isbn_canon(const char *text, size_t len, char ret_isbn13[
 
 bool bf_isbn10_from13(const char isbn13[14], char ret_isbn10[11])
 {
-	if (strlen(isbn13) != 13 || strspn(isbn13, "0123456789") != 13 || strncmp(isbn13, "978", 3) != 0)
+	if (strlen(isbn13) != 13 || strspn(isbn13, "0123456789") != 13 ||
+	    strncmp(isbn13, "978", 3) != 0)
 		return false;
 	memcpy(ret_isbn10, isbn13 + 3, 9);
 	ret_isbn10[9] = isbn10_check(isbn13 + 3);
@@ -388,7 +398,8 @@ bool bf_isbn10_from13(const char isbn13[14], char ret_isbn10[11])
 
 bool bf_isbn_suspect(const char isbn13[14])
 {
-	/* 978-0-00-000...: dumps put unrelated records there; the publisher's real books stand above it */
+	/* 978-0-00-000...: dumps put unrelated records there; the publisher's real books stand
+	 * above it */
 	return strncmp(isbn13, "978000000", 9) == 0;
 }
 

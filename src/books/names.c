@@ -1,9 +1,10 @@
 /*
  * names: keys of people and how surely two names mean one person.
  *
- * A name is brought into natural order, folded, and freed of titles, degrees and `Jr.`; initials standing together are
- * one word, so that `J.K.`, `J. K.` and `JK` agree. A first name may be an initial on one side; middle names may be missing
- * on one side; both sides' last names must agree but for one slip.
+ * A name is brought into natural order, folded, and freed of titles, degrees and `Jr.`; initials
+ * standing together are one word, so that `J.K.`, `J. K.` and `JK` agree. A first name may be an
+ * initial on one side; middle names may be missing on one side; both sides' last names must agree
+ * but for one slip.
  */
 #include <string.h>
 #include "backfill/books.h"
@@ -11,26 +12,79 @@
 #include "names.h"
 #include "words.h"
 
-static const char honorifics[] = "dr prof professor sir dame rev reverend mr mrs ms miss lord lady st saint hon capt captain "
+static const char honorifics[] = "dr prof professor sir dame rev reverend mr mrs ms miss lord lady "
+				 "st saint hon capt captain "
 				 "col general father sister rabbi pastor";
-static const char dropped[] = "jr sr ii iii iv junior senior phd md esq dphil mba dds jd obe mbe cbe autofilled editor";
+static const char dropped[] =
+	"jr sr ii iii iv junior senior phd md esq dphil mba dds jd obe mbe cbe autofilled editor";
 
 /* First names which are one: each row is one person's. */
 static const char *const nicknames[] = {
-	"stephen steven steve", "william bill will willie billy", "robert bob rob bobby robbie", "michael mike mick",
-	"thomas tom tommy", "james jim jimmy jamie", "joseph joe", "daniel dan danny", "david dave", "jonathan jon john jonathon",
-	"christopher chris", "matthew matt mathew", "richard rick dick rich", "edward ed eddie ted", "anthony tony antony",
-	"nicholas nick nicolas", "andrew andy drew", "samuel sam", "benjamin ben", "alexander alex alec aleksandr",
-	"gregory greg", "jeffrey jeff geoffrey", "kenneth ken", "timothy tim", "donald don", "ronald ron", "lawrence larry laurence",
-	"charles charlie chuck", "elizabeth liz beth betsy eliza lizzie", "katherine kate kathy catherine katharine kathryn cathy katie",
-	"margaret maggie meg peggy", "susan sue suzanne", "deborah deb debbie debra", "jennifer jen jenny", "patricia pat patty",
-	"rebecca becky", "sara sarah", "ann anne anna", "philip phillip phil", "alan allan allen", "brian bryan", "eric erik",
-	"marc mark", "jon john", "fyodor fedor", "lev leo", "aleksandr alexander", "frederick fred", "vincent vince",
-	"victoria vicki vicky", "jessica jess jessie", "douglas doug", "theodore ted theo", "peter pete", "walter walt",
-	"raymond ray", "leonard len leo", "kristin kristen", "teresa theresa", "gabrielle gaby", "max maxwell",
+	"stephen steven steve",
+	"william bill will willie billy",
+	"robert bob rob bobby robbie",
+	"michael mike mick",
+	"thomas tom tommy",
+	"james jim jimmy jamie",
+	"joseph joe",
+	"daniel dan danny",
+	"david dave",
+	"jonathan jon john jonathon",
+	"christopher chris",
+	"matthew matt mathew",
+	"richard rick dick rich",
+	"edward ed eddie ted",
+	"anthony tony antony",
+	"nicholas nick nicolas",
+	"andrew andy drew",
+	"samuel sam",
+	"benjamin ben",
+	"alexander alex alec aleksandr",
+	"gregory greg",
+	"jeffrey jeff geoffrey",
+	"kenneth ken",
+	"timothy tim",
+	"donald don",
+	"ronald ron",
+	"lawrence larry laurence",
+	"charles charlie chuck",
+	"elizabeth liz beth betsy eliza lizzie",
+	"katherine kate kathy catherine katharine kathryn cathy katie",
+	"margaret maggie meg peggy",
+	"susan sue suzanne",
+	"deborah deb debbie debra",
+	"jennifer jen jenny",
+	"patricia pat patty",
+	"rebecca becky",
+	"sara sarah",
+	"ann anne anna",
+	"philip phillip phil",
+	"alan allan allen",
+	"brian bryan",
+	"eric erik",
+	"marc mark",
+	"jon john",
+	"fyodor fedor",
+	"lev leo",
+	"aleksandr alexander",
+	"frederick fred",
+	"vincent vince",
+	"victoria vicki vicky",
+	"jessica jess jessie",
+	"douglas doug",
+	"theodore ted theo",
+	"peter pete",
+	"walter walt",
+	"raymond ray",
+	"leonard len leo",
+	"kristin kristen",
+	"teresa theresa",
+	"gabrielle gaby",
+	"max maxwell",
 };
 
-static const char various_names[] = "various anthology multiple assorted several verschiedene diverse";
+static const char various_names[] =
+	"various anthology multiple assorted several verschiedene diverse";
 
 static void drop_word(struct name *p, unsigned i)
 {
@@ -100,7 +154,7 @@ static void parse_one(struct name *p, const struct name_span *span)
 	p->key[len] = '\0';
 	p->n_words = 0;
 	for (size_t at = 0; at < len && p->n_words < NAME_WORDS_MAX;) {
-		size_t n = strcspn(p->key + at, " ");
+		size_t n = words_len(p->key + at);
 
 		p->word[p->n_words].off = (uint8_t)at;
 		p->word[p->n_words].len = (uint8_t)n;
@@ -112,20 +166,24 @@ static void parse_one(struct name *p, const struct name_span *span)
 	while (p->n_words > 1 && word_in(p, p->n_words - 1u, dropped))
 		drop_word(p, p->n_words - 1u);
 	/* "Ph.D.", "M.D." in letters */
-	while (p->n_words > 3 && word_in(p, p->n_words - 1u, "d") && word_in(p, p->n_words - 2u, "ph m"))
+	while (p->n_words > 3 && word_in(p, p->n_words - 1u, "d") &&
+	       word_in(p, p->n_words - 2u, "ph m"))
 		p->n_words = (uint8_t)(p->n_words - 2);
 	for (unsigned i = 0; i < p->n_words; i++) {
 		p->word[i].initials = p->word[i].len == 1 ||
-				      (i + 1u < p->n_words && looks_initials(p->key + p->word[i].off, p->word[i].len));
+				      (i + 1u < p->n_words &&
+				       looks_initials(p->key + p->word[i].off, p->word[i].len));
 		marked += p->word[i].initials;
 	}
 	if (marked == p->n_words && p->n_words > 1)	/* an all-initial name keeps its words */
 		p->word[p->n_words - 1].initials = false;
 	rebuild_key(p);
 	p->various = p->n_words <= 3 && word_in(p, 0, various_names) &&
-		     (p->n_words == 1 || word_in(p, p->n_words - 1u, "authors author writers contributors artists"));
-	p->various = p->various || strcmp(p->key, "anthology") == 0 || strcmp(p->key, "vv aa") == 0 ||
-		     strcmp(p->key, "vvaa") == 0 || strcmp(p->key, "aavv") == 0;
+		     (p->n_words == 1 ||
+		      word_in(p, p->n_words - 1u, "authors author writers contributors artists"));
+	p->various = p->various || strcmp(p->key, "anthology") == 0 ||
+		     strcmp(p->key, "vv aa") == 0 || strcmp(p->key, "vvaa") == 0 ||
+		     strcmp(p->key, "aavv") == 0;
 	if (p->various)
 		memcpy(p->key, "various", sizeof("various"));
 }
@@ -143,7 +201,9 @@ void names_parse(struct names *names, const char *authors)
 	}
 	/* a list that tore `Mew, Charlotte` apart: put it together as a third candidate */
 	if (names->n == 2 && names->name[0].n_words == 1 && names->name[1].n_words == 1 && n == 2) {
-		struct name_span both = { span[1].first, span[0].first, span[1].first_len, span[0].first_len, "", 0 };
+		struct name_span both = {
+			span[1].first, span[0].first, span[1].first_len, span[0].first_len, "", 0
+		};
 
 		parse_one(&names->name[names->n++], &both);
 	}
@@ -157,7 +217,8 @@ static bool same_nickname(const char *a, size_t a_len, const char *b, size_t b_l
 	return false;
 }
 
-/* Two first or middle names: 100 equal, less for initials, nicknames and slips, 0 for different ones. */
+/* Two first or middle names: 100 equal, less for initials, nicknames and slips, 0 for different
+ * ones. */
 static int given_similarity(const struct name *a, unsigned i, const struct name *b, unsigned j)
 {
 	const char *wa = a->key + a->word[i].off, *wb = b->key + b->word[j].off;
@@ -185,6 +246,9 @@ static int last_similarity(const char *wa, size_t la, const char *wb, size_t lb)
 		return 86;
 	if (la >= 6 && lb >= 6 && words_one_edit(wa, la, wb, lb, false))
 		return 82;
+	/* Clak for Clark: a letter lost or doubled in a short one */
+	if (la >= 4 && lb >= 4 && la + lb >= 9 && words_one_edit(wa, la, wb, lb, true))
+		return 78;
 	return 0;
 }
 
@@ -261,7 +325,8 @@ static bool same_words(const struct name *a, const struct name *b)
 
 		for (unsigned j = 0; j < b->n_words && !found; j++) {
 			if (!used[j] && a->word[i].len == b->word[j].len &&
-			    memcmp(a->key + a->word[i].off, b->key + b->word[j].off, a->word[i].len) == 0)
+			    memcmp(a->key + a->word[i].off, b->key + b->word[j].off,
+				   a->word[i].len) == 0)
 				found = used[j] = true;
 		}
 		if (!found)
@@ -280,12 +345,15 @@ static int partial_similarity(const struct name *a, const struct name *b)
 		const char *w = one->key;
 		size_t len = one->word[0].len;
 
-		return len >= 4 && last_similarity(w, len, more->key + more->word[last].off, more->word[last].len) == 100 ? 74 : 0;
+		return len >= 4 && last_similarity(w, len, more->key + more->word[last].off,
+						   more->word[last].len) == 100 ?
+			       74 :
+			       0;
 	}
 	/* Gabriel García for Gabriel García Márquez: the front part, word by word */
 	if (more->n_words == one->n_words + 1 && !one->word[0].initials && one->n_words >= 2 &&
-	    memcmp(one->key, more->key, strlen(one->key)) == 0 && more->key[strlen(one->key)] == ' ' &&
-	    !more->word[last - 1].initials)
+	    memcmp(one->key, more->key, strlen(one->key)) == 0 &&
+	    more->key[strlen(one->key)] == ' ' && !more->word[last - 1].initials)
 		return 78;
 	return 0;
 }
@@ -304,10 +372,14 @@ static int name_similarity(const struct name *a, const struct name *b)
 	if (same_words(a, b))
 		return 96;
 	if (a->n_words == 1 && b->n_words == 1)
-		return last_similarity(a->key, a->word[0].len, b->key, b->word[0].len) >= 86 && a->word[0].len >= 6 ? 84 : 0;
+		return last_similarity(a->key, a->word[0].len, b->key, b->word[0].len) >= 86 &&
+				       a->word[0].len >= 6 ?
+			       84 :
+			       0;
 	if (a->n_words == 1 || b->n_words == 1)
 		return partial_similarity(a, b);
-	last = last_similarity(a->key + a->word[la].off, a->word[la].len, b->key + b->word[lb].off, b->word[lb].len);
+	last = last_similarity(a->key + a->word[la].off, a->word[la].len, b->key + b->word[lb].off,
+			       b->word[lb].len);
 	if (last == 0)
 		return partial_similarity(a, b);
 	givens = givens_similarity(a, b);
@@ -365,8 +437,10 @@ size_t bf_author_split(const char *authors, struct bf_arena *arena, const char *
 	for (size_t i = 0; i < n; i++) {
 		const struct name_span *s = &span[i];
 
-		ret[i] = bf_arena_printf(arena, "%.*s%s%.*s%s%.*s", (int)s->first_len, s->first, s->last_len > 0 ? " " : "",
-					 (int)s->last_len, s->last, s->suffix_len > 0 ? " " : "", (int)s->suffix_len, s->suffix);
+		ret[i] = bf_arena_printf(arena, "%.*s%s%.*s%s%.*s", (int)s->first_len, s->first,
+					 s->last_len > 0 ? " " : "", (int)s->last_len, s->last,
+					 s->suffix_len > 0 ? " " : "", (int)s->suffix_len,
+					 s->suffix);
 	}
 	return n;
 }

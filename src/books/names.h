@@ -13,7 +13,7 @@
 
 /* One person, folded, in natural order, without titles, degrees and suffixes. */
 struct name {
-	char key[NAME_KEY_MAX];		/* words with single spaces; neighbouring initials are one word */
+	char key[NAME_KEY_MAX]; /* words with single spaces; neighbouring initials are one word */
 	struct { uint8_t off, len; bool initials; } word[NAME_WORDS_MAX];
 	uint8_t n_words;
 	bool various;
@@ -23,9 +23,15 @@ struct names {
 	unsigned n;
 };
 void names_parse(struct names *, const char *authors);
-int  names_similarity(const struct names *, const struct names *, bool *ret_first);	/* 0..100; first on both sides? */
+/* 0..100 for the best pair; is it the first on both sides? */
+int names_similarity(const struct names *, const struct names *, bool *ret_first);
 
-/* split.c: single people out of an author text. Each comes as one or two spans (first names, last name). */
-struct name_span { const char *first, *last; size_t first_len, last_len; const char *suffix; size_t suffix_len; };
+/* split.c: single people out of an author text, each as one span or two (first names, last name). */
+struct name_span {
+	const char *first, *last;
+	size_t first_len, last_len;
+	const char *suffix;
+	size_t suffix_len;
+};
 size_t split_authors(const char *authors, struct name_span *ret, size_t max);
 #endif

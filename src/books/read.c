@@ -1,9 +1,10 @@
 /*
  * read: the books in an AI's answer.
  *
- * Models wrap what they were asked for: in a Markdown fence, in a sentence before and after, in an object under any name, in a
- * string once more, or the answer ends in mid-word. All that is unwrapped; the items themselves are not: an item without a
- * usable title, author and year is dropped and counted. What is no list of books is a refusal when it reads like language, and
+ * Models wrap what they were asked for: in a Markdown fence, in a sentence before and after, in an
+ * object under any name, in a string once more, or the answer ends in mid-word. All that is
+ * unwrapped; the items themselves are not: an item without a usable title, author and year is
+ * dropped and counted. What is no list of books is a refusal when it reads like language, and
  * garbage otherwise.
  */
 #include <string.h>
@@ -21,7 +22,8 @@ struct reader {
 	int asked_year;
 };
 
-/* Text in one line: control characters and runs of spaces become one space, ends trimmed; NULL when nothing is left. */
+/* Text in one line: control characters and runs of spaces become one space, ends trimmed; NULL when
+ * nothing is left. */
 static char *one_line(struct bf_arena *arena, const char *s)
 {
 	char *out;
@@ -62,7 +64,8 @@ static char *member_text(struct reader *r, struct bf_jval item, const char *name
 }
 
 /* The same, cut to so many bytes: for what is only kept, not compared. */
-static const char *member_cut(struct reader *r, struct bf_jval item, const char *name, const char *other, size_t max)
+static const char *member_cut(struct reader *r, struct bf_jval item, const char *name,
+			      const char *other, size_t max)
 {
 	char *s = member_text(r, item, name, other);
 
@@ -109,7 +112,8 @@ static int read_year(struct reader *r, struct bf_jval item)
 	if (bf_json_type(v) == BF_J_STRING) {
 		const char *s = one_line(r->arena, bf_json_str(v, r->arena));
 
-		if (s == NULL || strspn(s, "0123456789") != 4 || (s[4] != '\0' && s[4] != '-' && s[4] != '/'))
+		if (s == NULL || strspn(s, "0123456789") != 4 ||
+		    (s[4] != '\0' && s[4] != '-' && s[4] != '/'))
 			return 0;
 		year = (s[0] - '0') * 1000 + (s[1] - '0') * 100 + (s[2] - '0') * 10 + (s[3] - '0');
 	} else if (!bf_json_int(v, &year)) {
@@ -128,7 +132,8 @@ static const char *read_isbn(struct reader *r, struct bf_jval item)
 		struct bf_jval v = bf_json_get(item, names[i]);
 		const char *s = bf_json_str(v, r->arena);
 
-		if (s != NULL && bf_isbn_canon(s, strlen(s), isbn) == BF_ISBN_OK && !bf_isbn_suspect(isbn))
+		if (s != NULL && bf_isbn_canon(s, strlen(s), isbn) == BF_ISBN_OK &&
+		    !bf_isbn_suspect(isbn))
 			return bf_arena_strdup(r->arena, isbn);
 	}
 	return NULL;
@@ -152,8 +157,8 @@ static bool read_book(struct reader *r, struct bf_jval item, struct bf_book *boo
 		return false;
 	title = member_text(r, item, "title", NULL);
 	author = read_author(r, item);
-	if (title == NULL || author == NULL || characters(title) > 500 || characters(author) > 300 || !has_letter(title) ||
-	    !has_letter(author))
+	if (title == NULL || author == NULL || characters(title) > 500 ||
+	    characters(author) > 300 || !has_letter(title) || !has_letter(author))
 		return false;
 	*book = (struct bf_book){ .title = title, .author = author, .year = read_year(r, item) };
 	if (book->year == 0)
@@ -171,12 +176,14 @@ static bool read_book(struct reader *r, struct bf_jval item, struct bf_book *boo
 /* What an object says in place of books; NULL when it says nothing of the kind. */
 static const char *refusal_words(struct reader *r, struct bf_jval object)
 {
-	static const char *const names[] = { "error", "refusal", "message", "reason", "note", "explanation" };
+	static const char *const names[] = { "error",  "refusal", "message",
+					     "reason", "note",	  "explanation" };
 
 	for (size_t i = 0; i < BF_COUNT(names); i++) {
 		struct bf_jval v = bf_json_get(object, names[i]);
-		const char *s = bf_json_type(v) == BF_J_OBJECT ? member_cut(r, v, "message", "reason", 1000) :
-								 member_cut(r, object, names[i], NULL, 1000);
+		const char *s = bf_json_type(v) == BF_J_OBJECT ?
+					member_cut(r, v, "message", "reason", 1000) :
+					member_cut(r, object, names[i], NULL, 1000);
 
 		if (s != NULL)
 			return s;
@@ -201,7 +208,8 @@ static void read_items(struct reader *r, struct bf_jval items)
 			continue;
 		}
 		list->dropped++;
-		if (refused == NULL && bf_json_type(v) == BF_J_OBJECT && bf_json_type(bf_json_get(v, "title")) == BF_J_ABSENT)
+		if (refused == NULL && bf_json_type(v) == BF_J_OBJECT &&
+		    bf_json_type(bf_json_get(v, "title")) == BF_J_ABSENT)
 			refused = refusal_words(r, v);
 	}
 	if (list->n > 0) {
@@ -213,7 +221,8 @@ static void read_items(struct reader *r, struct bf_jval items)
 		list->dropped = 0;
 	} else if (list->dropped > 0) {
 		list->outcome = BF_BOOKS_GARBAGE;
-		list->reason = bf_arena_printf(r->arena, "none of %zu items is a book", list->dropped);
+		list->reason = bf_arena_printf(r->arena, "none of %zu items is a book",
+					       list->dropped);
 	} else {
 		list->outcome = BF_BOOKS_EMPTY;
 		list->reason = "an empty list";
@@ -231,7 +240,8 @@ static bool is_keyed_list(struct bf_jval object)
 	return true;
 }
 
-/* The list in an object: `books`, else its only array, else the only array of an object in it; absent if there is none. */
+/* The list in an object: `books`, else its only array, else the only array of an object in it;
+ * absent if there is none. */
 static struct bf_jval find_list(struct bf_jval object, int depth)
 {
 	struct bf_jval found = bf_json_get(object, "books"), inner;
@@ -247,7 +257,8 @@ static struct bf_jval find_list(struct bf_jval object, int depth)
 	}
 	if (arrays == 1)
 		return found;
-	for (struct bf_jval v = bf_json_first(object); depth > 0 && arrays == 0 && bf_json_type(v); v = bf_json_next(v)) {
+	for (struct bf_jval v = bf_json_first(object); depth > 0 && arrays == 0 && bf_json_type(v);
+	     v = bf_json_next(v)) {
 		if (bf_json_type(v) != BF_J_OBJECT)
 			continue;
 		inner = find_list(v, depth - 1);
@@ -285,7 +296,8 @@ static void read_object(struct reader *r, struct bf_jval root)
 		list->reason = words;
 	} else if (bf_json_type(items) == BF_J_ABSENT) {
 		list->outcome = bf_json_size(root) == 0 ? BF_BOOKS_EMPTY : BF_BOOKS_GARBAGE;
-		list->reason = bf_json_size(root) == 0 ? "an empty object" : "an object without a list";
+		list->reason = bf_json_size(root) == 0 ? "an empty object" :
+							 "an object without a list";
 	}
 }
 
@@ -306,7 +318,8 @@ static bool read_json(struct reader *r, const char *text, size_t len, int depth)
 		inner = bf_json_first(root);
 		if (bf_json_size(root) == 1 && bf_json_type(inner) == BF_J_ARRAY)
 			read_items(r, inner);
-		else if (bf_json_size(root) == 1 && bf_json_type(find_list(inner, 0)) == BF_J_ARRAY &&
+		else if (bf_json_size(root) == 1 &&
+			 bf_json_type(find_list(inner, 0)) == BF_J_ARRAY &&
 			 bf_json_type(bf_json_get(inner, "title")) == BF_J_ABSENT)
 			read_object(r, inner);
 		else
@@ -318,7 +331,8 @@ static bool read_json(struct reader *r, const char *text, size_t len, int depth)
 	case BF_J_STRING: {
 		const char *s = bf_json_str(root, r->arena);
 
-		ok = depth > 0 && s != NULL && strpbrk(s, "[{") != NULL && read_json(r, s, strlen(s), depth - 1);
+		ok = depth > 0 && s != NULL && strpbrk(s, "[{") != NULL &&
+		     read_json(r, s, strlen(s), depth - 1);
 		break;
 	}
 	case BF_J_NULL:
@@ -342,7 +356,8 @@ static bool read_salvage(struct reader *r, const char *text, size_t len)
 	bool ok;
 
 	bf_buf_init(&buf, len + 256);
-	ok = bf_json_salvage(text, len, &buf) && read_json(r, buf.data, buf.len, 0) && r->list->n > 0;
+	ok = bf_json_salvage(text, len, &buf) && read_json(r, buf.data, buf.len, 0) &&
+	     r->list->n > 0;
 	if (ok)
 		r->list->cut = true;
 	bf_buf_release(&buf);
@@ -372,7 +387,8 @@ static size_t value_end(const char *text, size_t len, size_t at)
 	return 0;
 }
 
-/* Reads a closed but broken list object by object: one with a stray comma or quote in it costs itself only. */
+/* Reads a closed but broken list object by object: one with a stray comma or quote in it costs
+ * itself only. */
 static bool read_piecemeal(struct reader *r, const char *text, size_t len)
 {
 	struct bf_book_list *list = r->list;
@@ -397,7 +413,8 @@ static bool read_piecemeal(struct reader *r, const char *text, size_t len)
 		root = bf_json_root(doc);
 		if (doc != NULL && read_book(r, root, &list->books[n]))
 			n++;
-		else if (doc != NULL || ++wraps > NESTING_MAX || memmem(text + at, end - at, "\"books\"", 7) == NULL)
+		else if (doc != NULL || ++wraps > NESTING_MAX ||
+			 memmem(text + at, end - at, "\"books\"", 7) == NULL)
 			list->dropped++;
 		else
 			end = at + 1;	/* the wrapping object: look inside */
@@ -441,7 +458,8 @@ static bool read_embedded(struct reader *r, const char *text, size_t len)
 		end = value_end(text, len, at);
 		if (end != 0 && read_json(r, text + at, end - at, 1))
 			return true;
-		if (end != 0 ? read_piecemeal(r, text + at, end - at) : read_salvage(r, text + at, len - at))
+		if (end != 0 ? read_piecemeal(r, text + at, end - at) :
+			       read_salvage(r, text + at, len - at))
 			return true;
 		if (end != 0)
 			at = end - 1;
@@ -499,12 +517,14 @@ static const char *repair_utf8(struct bf_arena *arena, const char *text, size_t 
 	return out;
 }
 
-void bf_books_read(const char *text, size_t len, int asked_year, struct bf_arena *arena, struct bf_book_list *ret)
+void bf_books_read(const char *text, size_t len, int asked_year, struct bf_arena *arena,
+		   struct bf_book_list *ret)
 {
 	struct reader r = { arena, ret, asked_year };
 	char *words;
 
-	*ret = (struct bf_book_list){ .outcome = BF_BOOKS_GARBAGE, .reason = "not a list of books" };
+	*ret = (struct bf_book_list) { .outcome = BF_BOOKS_GARBAGE,
+				       .reason = "not a list of books" };
 	text = text != NULL ? repair_utf8(arena, text, &len) : "";
 	if (len >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) {
 		text += 3;
@@ -522,7 +542,8 @@ void bf_books_read(const char *text, size_t len, int asked_year, struct bf_arena
 		return;
 	if (is_prose(text, len)) {
 		ret->outcome = BF_BOOKS_REFUSED;
-		words = one_line(arena, bf_arena_strndup(arena, text, bf_utf8_cut(text, len, 1000)));
+		words = one_line(arena,
+				 bf_arena_strndup(arena, text, bf_utf8_cut(text, len, 1000)));
 		ret->reason = words != NULL ? words : "words without books";
 	}
 }

@@ -1,10 +1,11 @@
 /*
  * relate: how surely two titles, taken apart, name one work.
  *
- * One: the same words, give or take articles inside, a spelling, one slip of the pen; a subtitle that one side leaves out;
- * a series name put before the title; subtitles that are alike. Two: any whole word of difference in the main titles,
- * two subtitles that have too little in common, volumes that differ. `similarity` (0..1) is what two differing subtitles
- * must reach, and what a main title with a slip in it must keep over its whole length.
+ * One: the same words, give or take articles inside, a spelling, one slip of the pen; a subtitle
+ * that one side leaves out; a series name put before the title; subtitles that are alike. Two: any
+ * whole word of difference in the main titles, two subtitles that have too little in common,
+ * volumes that differ. `similarity` (0..1) is what two differing subtitles must reach, and what a
+ * main title with a slip in it must keep over its whole length.
  */
 #include <string.h>
 #include "backfill/books.h"
@@ -132,10 +133,6 @@ static int relate_spans(struct span a, struct span b, double similarity, bool le
 	return walk.skipped > 0 ? score - 1 : score;
 }
 
-bool relate_same_words(const struct title *a, unsigned a0, unsigned a1, const struct title *b, unsigned b0, unsigned b1)
-{
-	return relate_spans((struct span){ a, a0, a1 }, (struct span){ b, b0, b1 }, 1.0, false) > 0;
-}
 
 /* Are the series the two name the same, as far as they name one? */
 static bool same_series(const struct title *a, const struct title *b)
@@ -144,7 +141,8 @@ static bool same_series(const struct title *a, const struct title *b)
 		return true;
 	for (unsigned i = 0; i < a->n_series && i < b->n_series; i++) {
 		size_t la, lb;
-		const char *wa = title_word_at(a, a->series[i], &la), *wb = title_word_at(b, b->series[i], &lb);
+		const char *wa = title_word_at(a, a->series[i], &la),
+			   *wb = title_word_at(b, b->series[i], &lb);
 
 		if (la != lb || memcmp(wa, wb, la) != 0)
 			return false;
@@ -152,37 +150,38 @@ static bool same_series(const struct title *a, const struct title *b)
 	return true;
 }
 
-/* Different volumes of one thing. A firm number needs its like; a place in a series only must not contradict. */
+/* Different volumes of one thing. A firm number needs its like; a place in a series only must not
+ * contradict. */
 static bool volumes_differ(const struct title *a, const struct title *b)
 {
 	if (a->volume == 0 && b->volume == 0)
 		return false;
 	if (a->volume_firm || b->volume_firm)
-		return a->volume != b->volume;
+		return a->volume != b->volume || a->volume_part != b->volume_part;
 	return a->volume != 0 && b->volume != 0 && a->volume != b->volume && same_series(a, b);
 }
 
-/* Share of the shorter subtitle's longer words that the other one has too. */
-static double shared_words(struct span a, struct span b)
+/* What two subtitles have in common, 0..1: their letters or, where one is told at greater length,
+ * their words. */
+static double subtitles_alike(struct span a, struct span b)
 {
+	char ta[BF_KEY_MAX], tb[BF_KEY_MAX];
 	unsigned na = 0, nb = 0, shared = 0;
+	double letters, words = 0.0;
 
 	for (unsigned i = a.from; i < a.to; i++) {
-		size_t la;
-		const char *wa = span_word(&a, i, &la);
+		size_t la, lb;
+		const char *wa = span_word(&a, i, &la), *wb;
+		bool found = false;
 
 		if (la < 4)
 			continue;
-		na++;
-		for (unsigned j = b.from; j < b.to; j++) {
-			size_t lb;
-			const char *wb = span_word(&b, j, &lb);
-
-			if (words_match(wa, la, wb, lb) <= WORD_TYPO) {
-				shared++;
-				break;
-			}
+		for (unsigned j = b.from; j < b.to && !found; j++) {
+			wb = span_word(&b, j, &lb);
+			found = words_match(wa, la, wb, lb) <= WORD_TYPO;
 		}
+		na++;
+		shared += found;
 	}
 	for (unsigned j = b.from; j < b.to; j++) {
 		size_t lb;
@@ -190,16 +189,33 @@ static double shared_words(struct span a, struct span b)
 		span_word(&b, j, &lb);
 		nb += lb >= 4;
 	}
-	if (nb < na)
-		na = nb;
-	return na < 2 ? 0.0 : (double)shared / (double)na;
+	nb = nb < na ? nb : na;
+	if (nb >= 2)
+		words = shared >= nb ? 1.0 : (double)shared / nb;
+	title_join(a.t, a.from, a.to, ta, sizeof(ta));
+	title_join(b.t, b.from, b.to, tb, sizeof(tb));
+	letters = bf_key_similarity(ta, tb);
+	/* in short ones every word counts: `Five Little Pumpkins`, `Five Little Bunnies` */
+	if (nb <= 3 && words < 1.0)
+		return letters >= 0.85 ? letters : letters / 2;
+	return words > letters ? words : letters;
+}
+
+/* Does one end in a number with which the other does not? */
+static bool last_numbers_differ(struct span a, struct span b)
+{
+	size_t la, lb;
+	const char *wa = span_word(&a, a.to - 1, &la), *wb = span_word(&b, b.to - 1, &lb);
+	int na = words_number(wa, la), nb = words_number(wb, lb);
+
+	return na != nb;
 }
 
 /* Two subtitles, or one and none: what they make of equal main titles. */
-static int relate_subtitles(const struct title *a, const struct title *b, double similarity, const char **why)
+static int relate_subtitles(const struct title *a, const struct title *b, double similarity,
+			    const char **why)
 {
 	struct span sa = { a, a->n_main, a->n_all }, sb = { b, b->n_main, b->n_all };
-	char ta[BF_KEY_MAX], tb[BF_KEY_MAX];
 	unsigned words;
 	double alike;
 
@@ -210,7 +226,7 @@ static int relate_subtitles(const struct title *a, const struct title *b, double
 
 		title_join(a, 0, a->n_main, main, sizeof(main));
 		*why = "subtitle on one side";
-		if (kinds_is_franchise(main))
+		if (kinds_is_franchise(main) && !a->volume_firm)
 			return 0;
 		/* two words after the colon are as often another title as a subtitle */
 		words = (sa.to - sa.from) + (sb.to - sb.from);
@@ -218,11 +234,7 @@ static int relate_subtitles(const struct title *a, const struct title *b, double
 	}
 	if (relate_spans(sa, sb, similarity, true) > 0)
 		return 99;
-	title_join(a, sa.from, sa.to, ta, sizeof(ta));
-	title_join(b, sb.from, sb.to, tb, sizeof(tb));
-	alike = bf_key_similarity(ta, tb);
-	if (alike < similarity && shared_words(sa, sb) > alike)
-		alike = shared_words(sa, sb);
+	alike = last_numbers_differ(sa, sb) ? 0.0 : subtitles_alike(sa, sb);
 	*why = alike >= similarity ? "subtitles alike" : "subtitles differ";
 	return alike >= similarity ? 94 : 0;
 }
@@ -240,8 +252,10 @@ static bool has_substance(struct span s)
 	return false;
 }
 
-/* `Percy Jackson: The Last Olympian` is `The Last Olympian`: all of `plain` stands behind a colon of `prefixed`. */
-static int relate_prefixed(const struct title *plain, const struct title *prefixed, double similarity)
+/* `Percy Jackson: The Last Olympian` is `The Last Olympian`: all of `plain` stands behind a colon
+ * of `prefixed`. */
+static int relate_prefixed(const struct title *plain, const struct title *prefixed,
+			   double similarity)
 {
 	struct span whole = { plain, 0, plain->n_all }, main = { plain, 0, plain->n_main };
 
@@ -251,13 +265,15 @@ static int relate_prefixed(const struct title *plain, const struct title *prefix
 		if (!has_substance(tail))
 			continue;
 		if (relate_spans(whole, tail, similarity, false) > 0 ||
-		    (plain->n_all > plain->n_main && relate_spans(main, tail, similarity, false) > 0))
+		    (plain->n_all > plain->n_main &&
+		     relate_spans(main, tail, similarity, false) > 0))
 			return 85;
 	}
 	return 0;
 }
 
-int relate_titles(const struct title *a, const struct title *b, double similarity, bool lenient, const char **ret_why)
+int relate_titles(const struct title *a, const struct title *b, double similarity, bool lenient,
+		  const char **ret_why)
 {
 	struct span a_all = { a, 0, a->n_all }, b_all = { b, 0, b->n_all };
 	struct span a_main = { a, 0, a->n_main }, b_main = { b, 0, b->n_main };
@@ -274,6 +290,10 @@ int relate_titles(const struct title *a, const struct title *b, double similarit
 	main = relate_spans(a_main, b_main, similarity, lenient);
 	if (whole >= main && whole > 0)
 		return whole;
+	if (a->joined != b->joined) {
+		*ret_why = "several works in one";
+		return 0;
+	}
 	if (main > 0) {
 		sub = relate_subtitles(a, b, similarity, ret_why);
 		if (sub == 0)

@@ -1,7 +1,8 @@
 /*
- * split: who stands in an author text. `A and B`, `A; B`, `A, B`, `A, B & C`, `Last, First`, `Last, First; Last, First`,
- * `Last, First, 1920-1986`, `A with B`, `A (Illustrator)`, `translated by C`. A comma is the hard one: it parts a last name
- * from first names when one side is a single word or initials, and two people when both sides look like whole names.
+ * split: who stands in an author text. `A and B`, `A; B`, `A, B`, `A, B & C`, `Last, First`, `Last,
+ * First; Last, First`, `Last, First, 1920-1986`, `A with B`, `A (Illustrator)`, `translated by C`.
+ * A comma is the hard one: it parts a last name from first names when one side is a single word or
+ * initials, and two people when both sides look like whole names.
  */
 #include <string.h>
 #include <strings.h>
@@ -15,20 +16,24 @@
 struct piece { const char *s; size_t len; };
 
 static const char suffixes[] = "jr sr ii iii iv junior senior";
-static const char degrees[] =
-	"phd ph d dphil md m d dds dvm jd j d llb llm mba mfa ma ba bs bsc msc mph rn rd ms esq esquire obe mbe cbe facs frcp "
-	"psyd edd thd dmin dd lcsw lpc cpa pe";
-static const char roles[] =
-	"author authors illustrator editor eds editors translator trans translated narrator reader contributor "
-	"foreword introduction preface afterword photographer adapter compiler auteur autor writer artist others "
-	"joint coauthor creator";
+static const char degrees[] = "phd ph d dphil md m d dds dvm jd j d llb llm mba mfa ma ba bs bsc "
+			      "msc mph rn rd ms esq esquire obe mbe cbe facs frcp "
+			      "psyd edd thd dmin dd lcsw lpc cpa pe";
+static const char roles[] = "author authors illustrator editor eds editors translator trans "
+			    "translated narrator reader contributor "
+			    "foreword introduction preface afterword photographer adapter compiler "
+			    "auteur autor writer artist others "
+			    "joint coauthor creator";
 static const char *const prefixes[] = {
-	"by ", "written by ", "illustrated by ", "edited by ", "translated by ", "narrated by ", "read by ", "retold by ",
-	"foreword by ", "introduction by ", "adapted by ", "from ", "author: ", "authors: ", "photographs by ", "pictures by ",
+	"by ",		"written by ", "illustrated by ", "edited by ",	  "translated by ",
+	"narrated by ", "read by ",    "retold by ",	  "foreword by ", "introduction by ",
+	"adapted by ",	"from ",       "author: ",	  "authors: ",	  "photographs by ",
+	"pictures by ",
 };
 static const char *const joints[] = {
-	" and ", " & ", " with ", " writing as ", " as told to ", " und ", " et ", " illustrated by ", " edited by ",
-	" translated by ", " featuring ", " feat. ",
+	" and ",       " & ",	  " with ",	      " writing as ", " as told to ",
+	" und ",       " et ",	  " illustrated by ", " edited by ",  " translated by ",
+	" featuring ", " feat. ",
 };
 
 static bool is_space(char c)
@@ -56,7 +61,7 @@ static bool every_word_in(struct piece p, const char *list)
 	if (p.len == 0 || p.len > 40 || fold_span(p.s, p.len, folded, sizeof(folded)) == 0)
 		return false;
 	while (*at != '\0') {
-		size_t n = strcspn(at, " ");
+		size_t n = words_len(at);
 
 		if (!words_in(at, n, list))
 			return false;
@@ -132,23 +137,29 @@ static unsigned count_words(struct piece p)
 	return n;
 }
 
-/* Are all words from the given one on initials (`K.`, `J.R.`) or particles? */
+/* Are all words from the given one on initials (`K.`, `J.R.`, `JK`) or particles? */
 static bool ends_in_initials(struct piece p, unsigned from)
 {
-	char folded[96];
-	const char *at = folded;
 	unsigned i = 0;
 	bool any = false;
 
-	fold_span(p.s, p.len, folded, sizeof(folded));
-	for (; *at != '\0'; i++) {
-		size_t n = strcspn(at, " ");
+	for (size_t at = 0; at < p.len; i++) {
+		size_t end = at, capitals = 0, letters = 0;
+		char folded[16];
 
-		if (i >= from && n > 2 && !words_in(at, n, "van von der den de la du del da dos di le ter"))
-			return false;
-		any = any || i >= from;
-		at += n;
-		at += *at == ' ';
+		for (; end < p.len && p.s[end] != ' '; end++) {
+			capitals += p.s[end] >= 'A' && p.s[end] <= 'Z';
+			letters += p.s[end] != '.' && p.s[end] != '-';
+		}
+		if (i >= from && letters > 0) {
+			fold_span(p.s + at, end - at, folded, sizeof(folded));
+			if ((letters != capitals || letters > 3) &&
+			    !words_in(folded, strlen(folded),
+				      "van von der den de la du del da dos di le ter"))
+				return false;
+			any = true;
+		}
+		at = end + 1;
 	}
 	return any;
 }
@@ -158,7 +169,9 @@ static bool starts_with_particle(struct piece p)
 	char folded[96];
 
 	fold_span(p.s, p.len, folded, sizeof(folded));
-	return words_in(folded, strcspn(folded, " "), "van von de del della der den di da du la le st ter ten dos al el bin ibn o mac");
+	return words_in(
+		folded, words_len(folded),
+		"van von de del della der den di da du la le st ter ten dos al el bin ibn o mac");
 }
 
 /* Do `a, b` make one person, `Last, First`? */
@@ -177,15 +190,18 @@ static bool is_last_first(struct piece a, struct piece b)
 	return ends_in_initials(b, 1) || (starts_with_particle(a) && na <= 3);
 }
 
-static void put(struct name_span *ret, size_t max, size_t *n, struct piece first, struct piece last, struct piece suffix)
+static void put(struct name_span *ret, size_t max, size_t *n, struct piece first, struct piece last,
+		struct piece suffix)
 {
 	char folded[32];
 
 	if (*n == max || (first.len == 0 && last.len == 0))
 		return;
-	if (fold_span(first.len > 0 ? first.s : last.s, first.len > 0 ? first.len : last.len, folded, sizeof(folded)) == 0)
+	if (fold_span(first.len > 0 ? first.s : last.s, first.len > 0 ? first.len : last.len,
+		      folded, sizeof(folded)) == 0)
 		return;		/* nothing but punctuation */
-	ret[(*n)++] = (struct name_span){ first.s, last.s, first.len, last.len, suffix.s, suffix.len };
+	ret[(*n)++] = (struct name_span) { first.s,  last.s,   first.len,
+					   last.len, suffix.s, suffix.len };
 }
 
 /* People in a text without `;` and `and`: commas only. */
@@ -202,7 +218,9 @@ static void split_commas(struct piece text, struct name_span *ret, size_t max, s
 
 		text.s += len + (comma != NULL);
 		text.len -= len + (comma != NULL);
-		if (p.len == 0 || is_role(p) || (parts > 0 && (is_dates(p) || every_word_in(p, degrees))))
+		if (p.len == 0 ||
+		    ((parts > 0 || comma != NULL || (*p.s >= 'a' && *p.s <= 'z')) && is_role(p)) ||
+		    (parts > 0 && (is_dates(p) || every_word_in(p, degrees))))
 			continue;
 		if (parts > 0 && every_word_in(p, suffixes)) {
 			suffix[parts - 1] = p;
@@ -217,7 +235,8 @@ static void split_commas(struct piece text, struct name_span *ret, size_t max, s
 		return;
 	}
 	/* Gaiman, Neil, Pratchett, Terry */
-	if (parts >= 4 && parts % 2 == 0 && singles >= parts / 2 && count_words(part[0]) == 1 && count_words(part[2]) == 1) {
+	if (parts >= 4 && parts % 2 == 0 && singles >= parts / 2 && count_words(part[0]) == 1 &&
+	    count_words(part[2]) == 1) {
 		for (size_t i = 0; i < parts; i += 2)
 			put(ret, max, n, part[i + 1], part[i], suffix[i + 1]);
 		return;
@@ -282,7 +301,8 @@ size_t split_authors(const char *authors, struct name_span *ret, size_t max)
 	while (rest.len > 0 && n < max) {
 		size_t joint_len = 0, before = n;
 		const char *joint = find_joint(rest, &joint_len);
-		struct piece chunk = { rest.s, joint != NULL ? (size_t)(joint - rest.s) : rest.len };
+		struct piece chunk = { rest.s,
+				       joint != NULL ? (size_t)(joint - rest.s) : rest.len };
 
 		split_commas(chunk, ret, max, &n);
 		if (couple && before > 0)

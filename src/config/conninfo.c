@@ -1,7 +1,7 @@
 /*
  * conninfo: the two forms that libpq takes (PostgreSQL documentation, 34.1.1): `keyword = value`
- * pairs, values quoted with ' and escaped with \, and URIs. Both are walked as a list of parameters,
- * of which the names are looked at; whether the values make sense is libpq's business.
+ * pairs, values quoted with ' and escaped with \, and URIs. Both are walked as a list of
+ * parameters, of which the names are looked at; whether the values make sense is libpq's business.
  */
 #include "conninfo.h"
 #include <string.h>
@@ -139,11 +139,11 @@ static const char *conninfo_refuse(enum conninfo_kind kind, bool secrets)
 	case CONNINFO_PLAIN:
 		return NULL;
 	case CONNINFO_PASSWORD:
-		return "has a password in it: put the whole string into a file named by conninfo_file, or the "
-			"password into a passfile (~/.pgpass, passfile=)";
+		return "has a password in it: put the whole string into a file named by "
+			"conninfo_file, or the password into a passfile (~/.pgpass, passfile=)";
 	case CONNINFO_SERVICE:
-		return "names a service: put the whole string into a file named by conninfo_file, and the password "
-			"into a passfile";
+		return "names a service: put the whole string into a file named by conninfo_file, "
+			"and the password into a passfile";
 	}
 	return NULL;
 }

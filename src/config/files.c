@@ -46,11 +46,15 @@ static char *files_expand(const char *path, struct bf_error *err)
 	if (!hit && !strstr(path, "${"))
 		return bf_xstrdup(path);
 	if (!hit || strstr(hit + 1, "${")) {
-		bf_error_set(err, BF_ERR_CONFIG, "only ${CREDENTIALS_DIRECTORY} is expanded in a file's name, and once");
+		bf_error_set(
+			err, BF_ERR_CONFIG,
+			"only ${CREDENTIALS_DIRECTORY} is expanded in a file's name, and once");
 		return NULL;
 	}
 	if (!dir || !dir[0]) {
-		bf_error_set(err, BF_ERR_CONFIG, "${CREDENTIALS_DIRECTORY} is not set: it is by systemd, with LoadCredential=");
+		bf_error_set(
+			err, BF_ERR_CONFIG,
+			"${CREDENTIALS_DIRECTORY} is not set: systemd does, with LoadCredential=");
 		return NULL;
 	}
 	return bf_xasprintf("%.*s%s%s", (int)(hit - path), path, dir, hit + sizeof(name) - 1);

@@ -3,10 +3,9 @@
 #define CONFIG_FILES_H
 #include "backfill/base.h"
 
-/* Reads a regular file (or a pipe at its end) into buf, whose maximum it must fit. false: *err says why,
- * with the path. */
+/* Reads a file into buf, whose maximum it must fit. false: *err says why, with the path. */
 bool files_read(const char *path, struct bf_buf *buf, struct bf_error *err);
-/* The first line of the file, allocated, without its end. `path` may hold ${CREDENTIALS_DIRECTORY}. Warns in the
- * log when everyone may read it. NULL: *err says why. The caller wipes it. */
+/* The first line of the file, allocated, without its end. `path` may hold ${CREDENTIALS_DIRECTORY}.
+ * Warns in the log when everyone may read it. NULL: *err says why. The caller wipes it. */
 char *files_first_line(const char *path, struct bf_error *err);
 #endif

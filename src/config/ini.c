@@ -51,8 +51,8 @@ static bool ini_section(struct ini_source *s, const char *line)
 	if (!s->in_unknown)
 		return true;
 	hint = config_near_section(name, near);
-	config_problem(s->problems, s->line, "unknown section [%s]%s%s%s", name, hint ? "; did you mean [" : "",
-		       hint ? hint : "", hint ? "]?" : "");
+	config_problem(s->problems, s->line, "unknown section [%s]%s%s%s", name,
+		       hint ? "; did you mean [" : "", hint ? hint : "", hint ? "]?" : "");
 	return true;
 }
 
@@ -70,15 +70,20 @@ static bool ini_vet(struct ini_source *s, const char *line, size_t len, size_t r
 		return false;
 	}
 	if (len > room) {
-		config_problem(s->problems, s->line, "the line has %zu bytes, more than the %zu that can be read; long "
-			       "values go into a file of their own (conninfo_file)", len, room);
+		config_problem(
+			s->problems, s->line,
+			"the line has %zu bytes, more than the %zu that can be read; long values "
+			"go into a file of their own (conninfo_file)",
+			len, room);
 		return false;
 	}
 	if (!line[indent] || line[indent] == ';' || line[indent] == '#')
 		return true;
 	if (indent) {
-		config_problem(s->problems, s->line, "the line is indented: continuation lines are not supported, "
-			       "begin in the first column");
+		config_problem(
+			s->problems, s->line,
+			"the line is indented: continuation lines are not supported, begin in the "
+			"first column");
 		return false;
 	}
 	if (line[0] == '[')
@@ -128,19 +133,25 @@ static void ini_unknown_key(struct ini_source *s, const char *section, const cha
 	int slot;
 
 	if (!*section) {
-		config_problem(s->problems, s->line, "\"%s\" stands before the first [section]", name);
+		config_problem(s->problems, s->line, "\"%s\" stands before the first [section]",
+			       name);
 		return;
 	}
 	snprintf(written, sizeof(written), "%s_file", name);
 	if (strncmp(section, "provider.", 9) == 0 && strcmp(name, "model") == 0) {
-		config_problem(s->problems, s->line, "\"model\" is for provider.gemini and provider.xai only");
+		config_problem(s->problems, s->line,
+			       "\"model\" is for provider.gemini and provider.xai only");
 	} else if (config_find(section, written, &at, &slot)) {
-		config_problem(s->problems, s->line, "[%s] takes no \"%s\": a secret is given by %s_file or %s_env, never "
-			       "in this file", section, name, name, name);
+		config_problem(
+			s->problems, s->line,
+			"[%s] takes no \"%s\": a secret is given by %s_file or %s_env, never in "
+			"this file",
+			section, name, name, name);
 	} else {
 		hint = config_near_key(section, name, near);
-		config_problem(s->problems, s->line, "unknown key \"%s\" in [%s]%s%s%s", name, section,
-			       hint ? "; did you mean \"" : "", hint ? hint : "", hint ? "\"?" : "");
+		config_problem(s->problems, s->line, "unknown key \"%s\" in [%s]%s%s%s", name,
+			       section, hint ? "; did you mean \"" : "", hint ? hint : "",
+			       hint ? "\"?" : "");
 	}
 }
 
@@ -160,7 +171,8 @@ static int ini_take(void *user, const char *section, const char *name, const cha
 	}
 	given = input_at(s->input, at);
 	if (given->value[slot]) {
-		config_problem(s->problems, s->line, "\"%s\" is given twice in [%s], the first time in line %d", name,
+		config_problem(s->problems, s->line,
+			       "\"%s\" is given twice in [%s], the first time in line %d", name,
 			       section, given->line[slot]);
 		return 1;
 	}

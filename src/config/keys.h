@@ -36,7 +36,7 @@ struct config_key {
 	size_t offset;		/* in struct bf_config; a provider's in struct bf_provider_config */
 	double least, most;	/* numbers: in the unit of the field */
 	const char *fallback;	/* the default, as one would write it */
-	const char *const *per_provider;	/* instead of fallback; an entry NULL: this provider has no such key */
+	const char *const *per_provider;	/* instead of fallback; NULL: no such key there */
 	const char *words;	/* the words allowed, separated by | */
 	bool restart;		/* a new value waits for the next start */
 	const char *help;
@@ -66,7 +66,7 @@ bool config_find(const char *section, const char *name, struct config_place *ret
 bool config_has_section(const char *section);
 void *config_field(const struct bf_config *, struct config_place);
 bool config_is_string(enum config_type);		/* the field is an allocated char * */
-/* The known word that is most like `word`, NULL when none is near: of sections, or of a section's keys. */
+/* The known word most like `word`, NULL when none is near: of sections, or of a section's keys. */
 const char *config_near_section(const char *word, char buf[40]);
 const char *config_near_key(const char *section, const char *word, char buf[60]);
 #endif

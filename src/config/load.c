@@ -32,14 +32,16 @@ static int load_line(struct loading *l, const char *section, const char *name)
 }
 
 /* database.conninfo, or the first line of conninfo_file. */
-static void load_conninfo(struct loading *l, struct config_place at, const struct config_given *given)
+static void load_conninfo(struct loading *l, struct config_place at,
+			  const struct config_given *given)
 {
 	const char *file = given->value[1], *wrong;
 	struct bf_error err;
 	char *line;
 
 	if (given->value[0] && given->value[0][0]) {
-		config_problem(l->problems, given->line[1], "conninfo and conninfo_file are both given: keep one");
+		config_problem(l->problems, given->line[1],
+			       "conninfo and conninfo_file are both given: keep one");
 		return;
 	}
 	line = files_first_line(file, &err);
@@ -47,7 +49,8 @@ static void load_conninfo(struct loading *l, struct config_place at, const struc
 	if (!line)
 		config_problem(l->problems, given->line[1], "conninfo_file: %s", err.text);
 	else if (wrong)
-		config_problem(l->problems, given->line[1], "conninfo_file: the first line of %s %s", file, wrong);
+		config_problem(l->problems, given->line[1],
+			       "conninfo_file: the first line of %s %s", file, wrong);
 	value_take(&l->c->pub, at, line);
 }
 
@@ -104,10 +107,12 @@ static void load_check_provider(struct loading *l, int id)
 	p->needs_key = BF_IS_AI(id) || id == BF_ISBNDB || id == BF_GOOGLE_BOOKS;
 	if (p->daily_limit > 0 && p->reserve >= p->daily_limit)
 		config_problem(l->problems, line_reserve ? line_reserve : line_limit,
-			       "[%s] reserve (%d%s) must be below daily_limit (%d%s)", section, p->reserve,
-			       line_reserve ? "" : ", the default", p->daily_limit, line_limit ? "" : ", the default");
+			       "[%s] reserve (%d%s) must be below daily_limit (%d%s)", section,
+			       p->reserve, line_reserve ? "" : ", the default", p->daily_limit,
+			       line_limit ? "" : ", the default");
 	if (BF_IS_AI(id) && p->model && !p->model[0])
-		config_problem(l->problems, load_line(l, section, "model"), "[%s] model must not be empty", section);
+		config_problem(l->problems, load_line(l, section, "model"),
+			       "[%s] model must not be empty", section);
 }
 
 /* Open Library allows more to those who say who they are. */
@@ -115,7 +120,8 @@ static void load_contact_rate(struct loading *l)
 {
 	struct bf_config *c = &l->c->pub;
 
-	if (c->daemon.contact && c->daemon.contact[0] && !load_line(l, "provider.open_library", "rate"))
+	if (c->daemon.contact && c->daemon.contact[0] &&
+	    !load_line(l, "provider.open_library", "rate"))
 		c->provider[BF_OPEN_LIBRARY].rate_per_s = 3;
 }
 
@@ -128,15 +134,16 @@ static void load_check_pairs(struct loading *l)
 	line = load_line(l, "scheduler", "year_end");
 	if (c->scheduler.year_start > c->scheduler.year_end)
 		config_problem(l->problems, line ? line : load_line(l, "scheduler", "year_start"),
-			       "year_start (%d) must not be after year_end (%d)", c->scheduler.year_start,
-			       c->scheduler.year_end);
+			       "year_start (%d) must not be after year_end (%d)",
+			       c->scheduler.year_start, c->scheduler.year_end);
 	line = load_line(l, "scheduler", "retry_cap");
 	if (c->scheduler.retry_base_ms > c->scheduler.retry_cap_ms)
 		config_problem(l->problems, line ? line : load_line(l, "scheduler", "retry_base"),
 			       "retry_base must not be longer than retry_cap");
 	line = load_line(l, "alerts", "resolution_rate_critical");
 	if (c->alerts.resolution_rate_critical > c->alerts.resolution_rate_warn)
-		config_problem(l->problems, line ? line : load_line(l, "alerts", "resolution_rate_warn"),
+		config_problem(l->problems,
+			       line ? line : load_line(l, "alerts", "resolution_rate_warn"),
 			       "resolution_rate_critical must not be above resolution_rate_warn");
 }
 
@@ -150,26 +157,36 @@ static void load_check_admin_secret(struct loading *l)
 	if (!line)
 		line = load_line(l, "admin", "secret_env");
 	if (!c->admin.secret && variable)
-		config_problem(l->problems, line, "[admin] no secret configured: the environment variable %s is empty; set it, "
-			       "or name a file in secret_file", variable);
+		config_problem(
+			l->problems, line,
+			"[admin] no secret configured: the environment variable %s is empty; set "
+			"it, or name a file in secret_file",
+			variable);
 	else if (!c->admin.secret && !line)
-		config_problem(l->problems, line, "[admin] no secret configured: set secret_env or secret_file");
+		config_problem(l->problems, line,
+			       "[admin] no secret configured: set secret_env or secret_file");
 	else if (!c->admin.secret && l->problems->n == 0)
-		config_problem(l->problems, line, "[admin] no secret configured: name a variable in secret_env or a file in "
-			       "secret_file");
+		config_problem(
+			l->problems, line,
+			"[admin] no secret configured: name a variable in secret_env or a file "
+			"in secret_file");
 	if (c->admin.secret && c->admin.listen && !url_listens_on_loopback(c->admin.listen) &&
 	    strlen(c->admin.secret) < LOAD_OPEN_LISTEN_SECRET_BYTES)
-		config_problem(l->problems, load_line(l, "admin", "listen"), "listen: an address that is not loopback needs a "
-			       "secret of %d bytes or more", LOAD_OPEN_LISTEN_SECRET_BYTES);
+		config_problem(
+			l->problems, load_line(l, "admin", "listen"),
+			"listen: an address that is not loopback needs a secret of %d bytes or "
+			"more",
+			LOAD_OPEN_LISTEN_SECRET_BYTES);
 }
 
 /* Reads, sets and checks; the result may have problems. */
-static struct config_loaded *load_all(const char *path, const struct config_loaded *previous, bool needs_secret,
-				      struct bf_config_problems *problems)
+static struct config_loaded *load_all(const char *path, const struct config_loaded *previous,
+				      bool needs_secret, struct bf_config_problems *problems)
 {
-	struct loading l = { .c = bf_xcalloc(1, sizeof(*l.c)), .previous = previous, .problems = problems };
+	struct loading l = { .previous = previous, .problems = problems };
 	struct config_place at = config_first();
 
+	l.c = bf_xcalloc(1, sizeof(*l.c));
 	l.input = bf_xcalloc(1, sizeof(*l.input));
 	if (path)
 		ini_read(path, l.input, problems);
@@ -189,7 +206,8 @@ static struct config_loaded *load_all(const char *path, const struct config_load
 }
 
 /* Loads for the daemon: a secret is required. */
-struct bf_config *bf_config_load(const char *path, const struct bf_config *previous, struct bf_config_problems *ret)
+struct bf_config *bf_config_load(const char *path, const struct bf_config *previous,
+				 struct bf_config_problems *ret)
 {
 	const struct config_loaded *was = (const struct config_loaded *)(const void *)previous;
 	struct config_loaded *c;

@@ -6,8 +6,9 @@
 /* Every struct bf_config that leaves this room is the first member of one of these. */
 struct config_loaded {
 	struct bf_config pub;
-	/* The environment variable each secret was looked up in, NULL if it was not: the providers' keys, then
-	 * admin.secret and alerts.webhook_secret. A reload must not read the environment again. */
+	/* The environment variable each secret was looked up in, NULL if it was not: the providers'
+	 * keys, then admin.secret and alerts.webhook_secret. A reload must not read the environment
+	 * again. */
 	char *env[BF_NPROVIDERS + 2];
 };
 

@@ -6,7 +6,8 @@
 enum { PRINT_COLUMNS = 98 };
 
 /* A word about a section. */
-static const struct { const char *section, *text; } print_sections[] = {
+static const struct { const char *section, *text;
+} print_sections[] = {
 	{ "daemon", "The process." },
 	{ "database", "PostgreSQL 15 or newer. Changes need a restart." },
 	{ "admin", "The HTTP interface." },
@@ -15,13 +16,15 @@ static const struct { const char *section, *text; } print_sections[] = {
 	{ "resolution", "How books get their ISBNs." },
 	{ "enrichment", "How ISBNs get their records." },
 	{ "enhancement", "A second timer, which tries synthetic works again." },
-	{ "provider.gemini", "Google Gemini, an AI. The sections of the other providers have the same keys." },
+	{ "provider.gemini", "Google Gemini, an AI. The other providers have the same keys." },
 	{ "provider.xai", "xAI Grok, an AI." },
 	{ "provider.isbndb", "ISBNdb. A bulk call costs one unit for each ISBN." },
 	{ "provider.google_books", "Google Books. Without a key this provider is off." },
-	{ "provider.open_library", "Open Library. With daemon.contact set, and no rate given here, the rate is 3/s." },
+	{ "provider.open_library",
+	  "Open Library. With daemon.contact set, and no rate here, it is 3/s." },
 	{ "provider.archive_org", "Archive.org." },
-	{ "provider.wikidata", "Wikidata's query service, which bans clients that ask more than one thing at a time." },
+	{ "provider.wikidata",
+	  "Wikidata's query service, which bans clients that ask too much at once." },
 	{ "alerts", "When somebody should be told." },
 	{ "retention", "How long rows are kept." }
 };
@@ -69,7 +72,8 @@ static void print_key(FILE *out, struct config_place at)
 	for (int slot = 0; slot < config_slots(at); slot++) {
 		const char *value = slot ? "" : config_fallback(at);
 
-		fprintf(out, ";%s =%s%s\n", config_slot_name(at, slot, name), *value ? " " : "", value);
+		fprintf(out, ";%s =%s%s\n", config_slot_name(at, slot, name), *value ? " " : "",
+			value);
 	}
 }
 
@@ -79,13 +83,17 @@ void bf_config_print_sample(FILE *out)
 	struct config_place at = config_first();
 	char buf[40], last[40] = "";
 
-	print_wrapped(out, "backfilld: the configuration, with every key at its default. Remove the semicolon in "
-		      "front of a key to set it; `backfilld -c FILE check` tells what is wrong with a file, SIGHUP makes "
-		      "a running daemon read it again.");
+	print_wrapped(
+		out,
+		"backfilld: the configuration, with every key at its default. Remove the "
+		"semicolon in front of a key to set it; `backfilld -c FILE check` tells what is "
+		"wrong with a file, SIGHUP makes a running daemon read it again.");
 	fputs(";\n", out);
-	print_wrapped(out, "Durations take ms s m h d, sizes B KiB MiB. A comment begins with a semicolon at the start "
-		      "of a line or behind a blank. A line has at most 199 bytes. Secrets never stand in this file: each is "
-		      "given as NAME_env or NAME_file.");
+	print_wrapped(
+		out,
+		"Durations take ms s m h d, sizes B KiB MiB. A comment begins with a "
+		"semicolon at the start of a line or behind a blank. A line has at most 199 "
+		"bytes. Secrets never stand in this file: each is given as NAME_env or NAME_file.");
 	do {
 		const char *section = config_section(at, buf);
 
@@ -111,7 +119,8 @@ void bf_config_each(const struct bf_config *c, bf_config_visit *visit, void *ctx
 			continue;
 		bf_buf_clear(&text);
 		value_show(c, at, &text);
-		visit(ctx, config_section(at, section), config_key(at)->name, text.data, !config_key(at)->restart);
+		visit(ctx, config_section(at, section), config_key(at)->name, text.data,
+		      !config_key(at)->restart);
 	} while (config_next(&at));
 	bf_buf_release(&text);
 }

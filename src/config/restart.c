@@ -4,7 +4,8 @@
 #include <stdio.h>
 
 /* Lists the restart-only keys that differ. */
-int bf_config_restart_keys(const struct bf_config *old, const struct bf_config *fresh, char *buf, size_t size)
+int bf_config_restart_keys(const struct bf_config *old, const struct bf_config *fresh, char *buf,
+			   size_t size)
 {
 	struct config_place at = config_first();
 	char section[40];
@@ -18,8 +19,8 @@ int bf_config_restart_keys(const struct bf_config *old, const struct bf_config *
 
 		if (!config_key(at)->restart || value_equal(old, fresh, at))
 			continue;
-		wrote = snprintf(buf + used, size - used, "%s%s.%s", n ? ", " : "", config_section(at, section),
-				 config_key(at)->name);
+		wrote = snprintf(buf + used, size - used, "%s%s.%s", n ? ", " : "",
+				 config_section(at, section), config_key(at)->name);
 		if (wrote > 0 && used + (size_t)wrote < size)
 			used += (size_t)wrote;
 		else if (size)

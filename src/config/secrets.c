@@ -36,20 +36,25 @@ static const char *secret_check(const char *s)
 /* True for the name of an environment variable. */
 static bool secret_is_variable(const char *name)
 {
-	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789";
+	static const char letters[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789";
 
 	return !(name[0] >= '0' && name[0] <= '9') && !name[strspn(name, letters)];
 }
 
 /* From a file: at start and at each reload. */
-static char *secret_from_file(const char *label, const char *path, int line, struct bf_config_problems *problems)
+static char *secret_from_file(const char *label, const char *path, int line,
+			      struct bf_config_problems *problems)
 {
 	struct bf_error err;
 	char *secret;
 
 	if (!strchr(path, '/')) {
-		config_problem(problems, line, "%s_file must be a path with a / in it (the secret itself does not "
-			       "belong here)", label);
+		config_problem(
+			problems, line,
+			"%s_file must be a path with a / in it (the secret itself does not belong "
+			"here)",
+			label);
 		return NULL;
 	}
 	secret = files_first_line(path, &err);
@@ -59,15 +64,19 @@ static char *secret_from_file(const char *label, const char *path, int line, str
 }
 
 /* From the environment: at start; later from the struct that was in force. */
-static char *secret_from_env(struct config_loaded *c, struct config_place at, const char *variable, bool written,
-			     const struct config_loaded *previous, int line, struct bf_config_problems *problems)
+static char *secret_from_env(struct config_loaded *c, struct config_place at, const char *variable,
+			     bool written, const struct config_loaded *previous, int line,
+			     struct bf_config_problems *problems)
 {
 	const char *name = config_key(at)->name, *value;
 	int i = secret_index(at);
 
 	if (!secret_is_variable(variable)) {
-		config_problem(problems, line, "%s_env must be the name of an environment variable (the secret itself "
-			       "does not belong here)", name);
+		config_problem(
+			problems, line,
+			"%s_env must be the name of an environment variable (the secret itself "
+			"does not belong here)",
+			name);
 		return NULL;
 	}
 	c->env[i] = bf_xstrdup(variable);
@@ -80,21 +89,25 @@ static char *secret_from_env(struct config_loaded *c, struct config_place at, co
 		return value ? bf_xstrdup(value) : NULL;
 	}
 	if (written)
-		config_problem(problems, line, "%s_env: the environment is read at start only; restart, or use %s_file",
-			       name, name);
+		config_problem(
+			problems, line,
+			"%s_env: the environment is read at start only; restart, or use %s_file",
+			name, name);
 	return NULL;
 }
 
 void secrets_load(struct config_loaded *c, struct config_place at, const struct config_given *given,
 		  const struct config_loaded *previous, struct bf_config_problems *problems)
 {
-	const char *name = config_key(at)->name, *variable = given->value[0], *file = given->value[1], *wrong;
+	const char *name = config_key(at)->name, *wrong;
+	const char *variable = given->value[0], *file = given->value[1];
 	bool from_file = file && file[0], written = variable && variable[0];
 	char section[40], *secret;
 
 	if (from_file && written) {
-		config_problem(problems, given->line[1], "%s_file and %s_env are both given in [%s]: keep one", name,
-			       name, config_section(at, section));
+		config_problem(problems, given->line[1],
+			       "%s_file and %s_env are both given in [%s]: keep one", name, name,
+			       config_section(at, section));
 		return;
 	}
 	if (!variable)
@@ -102,12 +115,14 @@ void secrets_load(struct config_loaded *c, struct config_place at, const struct 
 	if (from_file)
 		secret = secret_from_file(name, file, given->line[1], problems);
 	else if (variable[0])
-		secret = secret_from_env(c, at, variable, written, previous, given->line[0], problems);
+		secret = secret_from_env(c, at, variable, written, previous, given->line[0],
+					 problems);
 	else
 		secret = NULL;
 	wrong = secret ? secret_check(secret) : NULL;
 	if (wrong)
-		config_problem(problems, given->line[from_file], "[%s] %s: what %s holds %s", config_section(at, section),
-			       name, from_file ? "the file" : variable, wrong);
+		config_problem(problems, given->line[from_file], "[%s] %s: %s %s",
+			       config_section(at, section), name, from_file ? "the file" : variable,
+			       wrong);
 	value_take(&c->pub, at, secret);
 }

@@ -11,7 +11,9 @@ struct unit { const char *name; int64_t factor; };
 static const struct unit unit_durations[] = {
 	{ "d", 86400000 }, { "h", 3600000 }, { "m", 60000 }, { "s", 1000 }, { "ms", 1 }, { NULL, 0 }
 };
-static const struct unit unit_sizes[] = { { "MiB", 1 << 20 }, { "KiB", 1024 }, { "B", 1 }, { NULL, 0 } };
+static const struct unit unit_sizes[] = {
+	{ "MiB", 1 << 20 }, { "KiB", 1024 }, { "B", 1 }, { NULL, 0 }
+};
 
 /* Reads digits at the start; false without any. */
 static bool unit_number(const char *text, int64_t *ret, char **end)

@@ -10,9 +10,10 @@
 
 enum { URL_HOST_BYTES = 256 };
 
-struct url_host { char text[URL_HOST_BYTES]; bool bracketed; int port; };	/* port -1: none given */
+/* The port is -1 when none is given. */
+struct url_host { char text[URL_HOST_BYTES]; bool bracketed; int port; };
 
-/* True for addresses that never leave the house: loopback, or also the private ranges of RFC 1918. */
+/* True for loopback, and if asked for the private ranges of RFC 1918. */
 static bool url_is_near(const char *host, bool private_too)
 {
 	struct in6_addr a6;
@@ -26,14 +27,18 @@ static bool url_is_near(const char *host, bool private_too)
 	if (inet_pton(AF_INET, host, &a4) != 1)
 		return false;
 	a = ntohl(a4.s_addr);
-	return a >> 24 == 127 || (private_too && (a >> 24 == 10 || a >> 20 == 0xac1 || a >> 16 == 0xc0a8));
+	if (a >> 24 == 127)
+		return true;
+	return private_too && (a >> 24 == 10 || a >> 20 == 0xac1 || a >> 16 == 0xc0a8);
 }
 
 /* True for the characters of a host name. */
 static bool url_is_name(const char *host)
 {
-	return host[0] && host[0] != '-' && host[0] != '.' &&
-		!host[strspn(host, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_")];
+	static const char letters[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_";
+
+	return host[0] && host[0] != '-' && host[0] != '.' && !host[strspn(host, letters)];
 }
 
 /* Splits `HOST`, `HOST:PORT` or `[V6]:PORT`, n bytes long. */
@@ -87,7 +92,8 @@ static const char *url_check_rest(const char *s, struct url_host *host, const ch
 static bool url_is_printable(const char *s)
 {
 	for (; *s; s++)
-		if ((unsigned char)*s <= 0x20 || (unsigned char)*s >= 0x7f || strchr("\"<>\\^`{|}", *s))
+		if ((unsigned char)*s <= 0x20 || (unsigned char)*s >= 0x7f ||
+		    strchr("\"<>\\^`{|}", *s))
 			return false;
 	return true;
 }
@@ -140,7 +146,9 @@ const char *url_check_proxy(const char *url)
 		wrong = url_check_rest(url + n, &host, &rest);
 		if (wrong)
 			return wrong;
-		return host.port < 1 || (rest[0] && strcmp(rest, "/") != 0) ? "must end with host and port" : NULL;
+		if (host.port < 1 || (rest[0] && strcmp(rest, "/") != 0))
+			return "must end with host and port";
+		return NULL;
 	}
 	return "must begin with http://, https:// or socks5h://";
 }
@@ -155,7 +163,8 @@ const char *url_check_listen(const char *listen)
 
 	if (wrong)
 		return wrong;
-	if (!host.bracketed && strcmp(host.text, "localhost") != 0 && inet_pton(AF_INET, host.text, &a4) != 1)
+	if (!host.bracketed && strcmp(host.text, "localhost") != 0 &&
+	    inet_pton(AF_INET, host.text, &a4) != 1)
 		return "must have a numeric address (127.0.0.1:8787, [::1]:8787) or localhost";
 	return host.port < 0 ? "must end with :PORT" : NULL;
 }

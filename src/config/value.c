@@ -107,18 +107,21 @@ static const char *value_form(enum config_type type)
 }
 
 /* Stores a number of any kind, if it is within the key's range. */
-static bool value_set_number(void *field, const struct config_key *k, const char *text, char *why, size_t size)
+static bool value_set_number(void *field, const struct config_key *k, const char *text, char *why,
+			     size_t size)
 {
 	char least[32], most[32];
 	double d;
 
 	if (!value_number(k->type, text, &d))
-		return value_refuse(why, size, "must be %s, not \"%.*s\"", value_form(k->type), VALUE_SHOWN, text);
+		return value_refuse(why, size, "must be %s, not \"%.*s\"", value_form(k->type),
+				    VALUE_SHOWN, text);
 	/* a hair of tolerance: 1/h is not exactly 1.0 / 3600 */
 	if (d < k->least - 1e-9 || d > k->most + 1e-9) {
 		value_bound(k, k->least, least, sizeof(least));
 		value_bound(k, k->most, most, sizeof(most));
-		return value_refuse(why, size, "must be between %s and %s, not %.*s", least, most, VALUE_SHOWN, text);
+		return value_refuse(why, size, "must be between %s and %s, not %.*s", least, most,
+				    VALUE_SHOWN, text);
 	}
 	if (k->type == CONFIG_INT)
 		*(int *)field = (int)d;
@@ -144,9 +147,11 @@ static bool value_set_order(struct bf_config *c, const char *text, char *why, si
 		snprintf(name, sizeof(name), "%.*s", len < sizeof(name) ? (int)len : 0, s);
 		p = bf_provider_by_name(name);
 		if (p < 0 || BF_IS_AI(p))
-			return value_refuse(why, size, "must list isbndb, google_books, open_library, archive_org or "
-					    "wikidata, separated by commas, not \"%.*s\"",
-					    len < VALUE_SHOWN ? (int)len : VALUE_SHOWN, s);
+			return value_refuse(
+				why, size,
+				"must list isbndb, google_books, open_library, archive_org "
+				"or wikidata, separated by commas, not \"%.*s\"",
+				len < VALUE_SHOWN ? (int)len : VALUE_SHOWN, s);
 		for (int i = 0; i < n; i++)
 			if (order[i] == (enum bf_provider_id)p)
 				return value_refuse(why, size, "lists %s twice", name);
@@ -167,22 +172,26 @@ static bool value_set_order(struct bf_config *c, const char *text, char *why, si
 static const char *value_check_contact(const char *s)
 {
 	for (const char *p = s; *p; p++)
-		if ((unsigned char)*p <= 0x20 || (unsigned char)*p >= 0x7f || strchr("()<>\"\\", *p))
+		if ((unsigned char)*p <= 0x20 || (unsigned char)*p >= 0x7f ||
+		    strchr("()<>\"\\", *p))
 			return "must be one URL or mail address, without spaces and brackets";
-	return !s[0] || strchr(s, '@') || strstr(s, "://") ? NULL : "must be a URL or a mail address";
+	if (s[0] && !strchr(s, '@') && !strstr(s, "://"))
+		return "must be a URL or a mail address";
+	return NULL;
 }
 
 /* One word that can stand in a log line and in a URL's path. */
 static const char *value_check_text(const char *s)
 {
-	for (; *s; s++)
-		if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-:@+", *s))
-			return "may hold letters, digits and . _ - : @ + only";
-	return NULL;
+	static const char letters[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-:@+";
+
+	return s[strspn(s, letters)] ? "may hold letters, digits and . _ - : @ + only" : NULL;
 }
 
 /* Looks at the text of a string type. NULL when fine. */
-static const char *value_check_string(const struct config_key *k, const char *text, struct bf_error *err)
+static const char *value_check_string(const struct config_key *k, const char *text,
+				      struct bf_error *err)
 {
 	struct bf_cron cron;
 
@@ -196,8 +205,8 @@ static const char *value_check_string(const struct config_key *k, const char *te
 	case CONFIG_CRON:
 		return !text[0] || bf_cron_parse(&cron, text, err) ? NULL : err->text;
 	case CONFIG_TIMEZONE:
-		return bf_timezone_valid(text) ? NULL : "is not a time zone of this system (an IANA name as in "
-			"/usr/share/zoneinfo: UTC, Europe/Berlin)";
+		return bf_timezone_valid(text) ? NULL : "is not a time zone of this system (an "
+			"IANA name as in /usr/share/zoneinfo: UTC, Europe/Berlin)";
 	case CONFIG_LISTEN:
 		return url_check_listen(text);
 	case CONFIG_BASE_URL:
@@ -226,11 +235,13 @@ static const char *value_check_string(const struct config_key *k, const char *te
 /* Writes the words of a key as a choice. */
 static bool value_refuse_word(const struct config_key *k, const char *text, char *why, size_t size)
 {
-	return value_refuse(why, size, "must be one of %s, not \"%.*s\"", k->words, VALUE_SHOWN, text);
+	return value_refuse(why, size, "must be one of %s, not \"%.*s\"", k->words, VALUE_SHOWN,
+			    text);
 }
 
 /* Stores a string. */
-static bool value_set_string(struct bf_config *c, struct config_place at, const char *text, char *why, size_t size)
+static bool value_set_string(struct bf_config *c, struct config_place at, const char *text,
+			     char *why, size_t size)
 {
 	const struct config_key *k = config_key(at);
 	struct bf_error err;
@@ -248,7 +259,8 @@ static bool value_set_string(struct bf_config *c, struct config_place at, const 
 	return true;
 }
 
-bool value_set(struct bf_config *c, struct config_place at, const char *text, char *why, size_t size)
+bool value_set(struct bf_config *c, struct config_place at, const char *text, char *why,
+	       size_t size)
 {
 	const struct config_key *k = config_key(at);
 	void *field = config_field(c, at);
@@ -260,7 +272,8 @@ bool value_set(struct bf_config *c, struct config_place at, const char *text, ch
 		return value_set_order(c, text, why, size);
 	if (k->type == CONFIG_BOOL)
 		return value_bool(text, field) ||
-			value_refuse(why, size, "must be true or false, not \"%.*s\"", VALUE_SHOWN, text);
+			value_refuse(why, size, "must be true or false, not \"%.*s\"", VALUE_SHOWN,
+				     text);
 	if (k->type != CONFIG_LEVEL && k->type != CONFIG_CHOICE)
 		return value_set_number(field, k, text, why, size);
 	word = value_word(k->words, text);
@@ -323,7 +336,8 @@ void value_show(const struct bf_config *c, struct config_place at, struct bf_buf
 		return;
 	case CONFIG_ORDER:
 		for (int i = 0; i < c->resolution.n_order; i++)
-			bf_buf_addf(out, "%s%s", i ? ", " : "", bf_provider_names[c->resolution.order[i]]);
+			bf_buf_addf(out, "%s%s", i ? ", " : "",
+				    bf_provider_names[c->resolution.order[i]]);
 		return;
 	case CONFIG_CONNINFO:
 		conninfo_show(value_string(field), out);
@@ -367,7 +381,7 @@ static size_t value_size(enum config_type type)
 		return sizeof(enum bf_log_level);
 	if (type == CONFIG_ORDER)
 		return sizeof(((struct bf_config *)0)->resolution.order);
-	_Static_assert(sizeof(double) == sizeof(int64_t), "rates, durations and sizes take the same room");
+	_Static_assert(sizeof(double) == sizeof(int64_t), "rates and durations differ in size");
 	return sizeof(int64_t);
 }
 

@@ -3,7 +3,7 @@
 #define CONFIG_VALUE_H
 #include "keys.h"
 
-/* Parses and keeps. false, the field untouched: why says what is wrong, in the form "must be ...". Text that
+/* Parses and keeps. false, the field untouched: why says what is wrong, as "must be ...". Text that
  * could be a secret in the wrong place is not repeated. Not for CONFIG_SECRET. */
 bool value_set(struct bf_config *, struct config_place, const char *text, char *why, size_t size);
 /* The field as one would write it; a secret as "set" or "unset", conninfo without its passwords. */

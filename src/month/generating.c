@@ -118,41 +118,6 @@ static void store_answer(struct month_ai *ai)
 	ai->op = bf_store_answer(ai->month->set->store, &ai->step, &ai->answer, answer_stored, ai);
 }
 
-static const char *answer_detail(struct month *m, const struct bf_answer *a)
-{
-	struct bf_buf buf;
-	struct bf_jw jw;
-	const char *text;
-
-	bf_buf_init(&buf, 4096);
-	bf_jw_init(&jw, &buf);
-	bf_jw_obj(&jw);
-	bf_jw_key(&jw, "provider");
-	bf_jw_str(&jw, bf_provider_names[a->provider]);
-	bf_jw_key(&jw, "outcome");
-	bf_jw_str(&jw, a->outcome);
-	if (a->reason) {
-		bf_jw_key(&jw, "reason");
-		bf_jw_str(&jw, a->reason);
-	}
-	bf_jw_key(&jw, "model");
-	bf_jw_str(&jw, a->model);
-	bf_jw_key(&jw, "variant");
-	bf_jw_str(&jw, a->variant);
-	bf_jw_key(&jw, "tokens_in");
-	bf_jw_int(&jw, a->tokens_in);
-	bf_jw_key(&jw, "tokens_out");
-	bf_jw_int(&jw, a->tokens_out);
-	bf_jw_key(&jw, "cost_usd");
-	bf_jw_dbl(&jw, a->cost_usd, 6);
-	bf_jw_key(&jw, "latency_ms");
-	bf_jw_int(&jw, a->latency_ms);
-	bf_jw_end_obj(&jw);
-	text = buf.failed ? NULL : bf_arena_strdup(m->arena, buf.data);
-	bf_buf_release(&buf);
-	return text;
-}
-
 /* The answer dies with its callback; the month keeps what it needs. */
 static void keep_answer(struct month_ai *ai, const struct bf_answer *a)
 {
@@ -188,7 +153,7 @@ static void answered(void *ctx, const struct bf_error *err, const struct bf_answ
 		return;
 	}
 	ai->step = (struct bf_step){ .ref = m->row.ref, .step = month_next_step(m), .from = "generating", .to = "generating",
-		.event = "answered", .job_id = m->row.job_id, .detail_json = answer_detail(m, &ai->answer) };
+		.event = "answered", .job_id = m->row.job_id };
 	store_answer(ai);
 }
 

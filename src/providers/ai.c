@@ -2,13 +2,11 @@
  * ai: what the two AIs are asked in common: the schema of the list of books, and room to write it
  * in.
  */
-#include "wire.h"
 #include <ctype.h>
-#include <string.h>
+#include "wire.h"
 
-#define TOKENS_LEAST 16384
-#define TOKENS_MOST \
-	32768 /* the smallest output limit among the models in use is about 30k, Gemini's 64k */
+#define TOKENS_LEAST    16384
+#define TOKENS_MOST     30000 /* what the models of xAI write at most; Gemini's 64k */
 #define TOKENS_THINKING 8192
 #define TOKENS_PER_BOOK 220 /* a long title, six fields and a sentence of significance */
 

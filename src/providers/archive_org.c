@@ -3,9 +3,10 @@
  * missing, each document in its own way; pallets of donated books carry hundreds of ISBNs and are
  * no books.
  */
-#include "wire.h"
 #include <ctype.h>
 #include <string.h>
+#include <strings.h>
+#include "wire.h"
 
 #define LABEL    "archive_org search"
 #define TERM_MAX 300

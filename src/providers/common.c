@@ -2,9 +2,10 @@
  * common: what every provider's file needs. Encoding for URLs, excerpts that are safe to store and
  * to log, and readers that accept any of the shapes in which the services send one field.
  */
-#include "wire.h"
 #include <ctype.h>
 #include <string.h>
+#include <strings.h>
+#include "wire.h"
 
 #define REASON_MAX   200
 #define EXCERPT_SCAN 1024 /* bytes of a body that are looked at for an excerpt */

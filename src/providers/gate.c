@@ -361,7 +361,7 @@ static void probe_done(void *ctx, const struct bf_error *err, enum bf_store_outc
 	gate_pump(lane);
 }
 
-static void fail_queued(struct lane *lane, const char *why)
+static void fail_unusable(struct lane *lane, const char *why)
 {
 	struct gate_call *call, *next;
 	char text[240];
@@ -370,8 +370,9 @@ static void fail_queued(struct lane *lane, const char *why)
 	TAILQ_FOREACH_SAFE(call, &lane->queued, link, next)
 		if (!call->probe)
 			call_fail_later(call, unusable_class(lane), text);
+	/* A unit that is counted already may be used although no further one is left. */
 	TAILQ_FOREACH_SAFE(call, &lane->ready, link, next)
-		if (!call->probe)
+		if (!call->probe && !(call->reserved && lane->quota_until_us > bf_now_us() && !circuit_blocks(lane)))
 			call_fail_later(call, unusable_class(lane), text);
 }
 
@@ -397,7 +398,7 @@ void gate_pump(struct lane *lane)
 	const char *why = lane_unusable(lane);
 
 	if (why)
-		fail_queued(lane, why);
+		fail_unusable(lane, why);
 	if (TAILQ_EMPTY(&lane->queued) && TAILQ_EMPTY(&lane->ready))
 		return;
 	if (circuit_needs_probe(lane)) {

@@ -3,9 +3,8 @@
  * whatever comes back becomes the model's text or a typed failure. A block and a recitation are
  * answers, not failures.
  */
-#include "wire.h"
-#include <ctype.h>
 #include <string.h>
+#include "wire.h"
 
 #define LABEL    "gemini generateContent"
 #define BODY_MAX (1024 * 1024)

@@ -3,9 +3,8 @@
  * {"error":{"code","message","status","details":[...]}}, in its present and its older form
  * ({"errors":[{"reason","domain"}]}), also wrapped in an array of one.
  */
-#include "wire.h"
-#include <ctype.h>
 #include <string.h>
+#include "wire.h"
 
 /* A quota by the day, as Gemini's quotaId or the Books API's quota_limit and quota_unit name it. */
 static bool names_day(const char *text)

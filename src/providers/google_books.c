@@ -3,9 +3,10 @@
  * to be logged. A miss has no items at all; a hit may have any field missing and its ISBN in any of
  * four spellings.
  */
-#include "wire.h"
 #include <ctype.h>
 #include <string.h>
+#include <strings.h>
+#include "wire.h"
 
 #define LABEL    "google_books search"
 #define TERM_MAX 300

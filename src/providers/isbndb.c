@@ -3,9 +3,9 @@
  * Lists come as arrays or as objects with numeric keys, under one of two names, and most fields
  * come in several types.
  */
-#include "wire.h"
-#include <ctype.h>
 #include <string.h>
+#include <strings.h>
+#include "wire.h"
 
 #define LABEL        "isbndb"
 #define QUERY_MAX    150 /* the service's limit for a path query and for each parameter */

@@ -3,9 +3,8 @@
  * list of ISBNs mixes every edition in every language: the editions come first, the list is the
  * last resort.
  */
-#include "wire.h"
-#include <ctype.h>
 #include <string.h>
+#include "wire.h"
 
 #define LABEL        "open_library"
 #define TERM_MAX     300
@@ -138,33 +137,43 @@ static void add_edition(struct record_list *list, struct bf_jval doc, struct bf_
 		list->n--;
 }
 
-/* The first ISBN of an English-language group in a work's list; any, when the work exists in one
- * language only. */
-static void work_isbn(
-	struct record_isbns *set, struct bf_jval isbns, bool any, struct bf_arena *arena)
+/* Takes a text over when it is an ISBN of an English-language group (or of any), and of none of the
+ * editions that were listed. */
+static bool take_isbn(
+	struct record_isbns *set, const char *text, bool any, const struct record_isbns *listed)
 {
-	struct record_isbns one;
+	struct record_isbns one = { .n = 0 };
+	size_t i;
+
+	if (!record_isbn_add(&one, text, 0) || (!any && !record_isbn_english(one.isbn[0])))
+		return false;
+	for (i = 0; i < listed->n; i++) {
+		if (strcmp(listed->isbn[i], one.isbn[0]) == 0)
+			return false;
+	}
+	return record_isbn_add(set, one.isbn[0], 0);
+}
+
+/* The first such ISBN of a work's list. */
+static void work_isbn(struct record_isbns *set, struct bf_jval isbns, bool any,
+	const struct record_isbns *listed, struct bf_arena *arena)
+{
 	struct bf_jval v;
 
 	if (bf_json_type(isbns) != BF_J_ARRAY) {
-		memset(&one, 0, sizeof(one));
-		record_isbn_add_list(&one, isbns, arena);
-		if (one.n > 0 && (any || record_isbn_english(one.isbn[0])))
-			record_isbn_add(set, one.isbn[0], 0);
+		take_isbn(set, provider_text(isbns, arena), any, listed);
 		return;
 	}
-	for (v = bf_json_first(isbns); bf_json_type(v) != BF_J_ABSENT && set->n == 0;
-		v = bf_json_next(v)) {
-		memset(&one, 0, sizeof(one));
-		record_isbn_add(&one, provider_text(v, arena), 0);
-		if (one.n > 0 && (any || record_isbn_english(one.isbn[0])))
-			record_isbn_add(set, one.isbn[0], 0);
+	for (v = bf_json_first(isbns); bf_json_type(v) != BF_J_ABSENT; v = bf_json_next(v)) {
+		if (take_isbn(set, provider_text(v, arena), any, listed))
+			return;
 	}
 }
 
-/* The work itself, with an ISBN of its list. English groups say little of the title's language, but
- * that they do say. */
-static void add_work(struct record_list *list, struct bf_jval doc, struct bf_arena *arena)
+/* The work itself, with an ISBN of its list, of which nothing is known but its group. English groups
+ * say little of the title's language, but that they do say, unless the work is in one other. */
+static void add_work(struct record_list *list, struct bf_jval doc, const struct record_isbns *listed,
+	struct bf_arena *arena)
 {
 	struct record_isbns set = { .n = 0 };
 	struct bf_jval languages = bf_json_get(doc, "language"), isbns = bf_json_get(doc, "isbn");
@@ -173,13 +182,13 @@ static void add_work(struct record_list *list, struct bf_jval doc, struct bf_are
 
 	if (title == NULL)
 		return;
-	work_isbn(&set, isbns, false, arena);
-	if (set.n > 0) {
-		language = "eng";
-	} else if (bf_json_size(languages) == 1) {
-		work_isbn(&set, isbns, true, arena);
+	if (bf_json_size(languages) == 1)
 		language = provider_text(languages, arena);
-	}
+	work_isbn(&set, isbns, false, listed, arena);
+	if (set.n > 0 && language == NULL)
+		language = "eng";
+	else if (set.n == 0 && language != NULL && strcmp(language, "eng") != 0)
+		work_isbn(&set, isbns, true, listed, arena);
 	r = record_new(list, arena);
 	r->title = title;
 	r->subtitle = provider_text(bf_json_get(doc, "subtitle"), arena);
@@ -191,12 +200,29 @@ static void add_work(struct record_list *list, struct bf_jval doc, struct bf_are
 	record_isbn_take(&set, arena, r);
 }
 
-/* A work: its English editions, its others, then itself. */
+/* Whether an edition is the work as one would look for it: not in a known other language, and under
+ * the work's own title (a large-print or study edition says so in its title). */
+static bool stands_for_work(const struct bf_record *edition, const char *work_title)
+{
+	char mine[BF_KEY_MAX], its[BF_KEY_MAX];
+
+	if (edition->language != NULL && strcmp(edition->language, "eng") != 0)
+		return false;
+	if (work_title == NULL)
+		return true;
+	bf_fold(edition->title, mine, sizeof(mine));
+	bf_fold(work_title, its, sizeof(its));
+	return strcmp(mine, its) == 0;
+}
+
+/* A work: its English editions, its others, then itself unless one of them stands for it. */
 static void add_doc(struct record_list *list, struct bf_jval doc, struct bf_arena *arena)
 {
+	const char *language, *title = provider_text(bf_json_get(doc, "title"), arena);
 	struct bf_jval v, editions = bf_json_path(doc, "editions.docs");
-	const char *language;
-	bool english;
+	struct record_isbns listed = { .n = 0 };
+	bool english, stands = false;
+	size_t i, first = list->n;
 	int pass;
 
 	for (pass = 0; pass < 2; pass++) {
@@ -208,7 +234,12 @@ static void add_doc(struct record_list *list, struct bf_jval doc, struct bf_aren
 				add_edition(list, doc, v, arena);
 		}
 	}
-	add_work(list, doc, arena);
+	for (v = bf_json_first(editions); bf_json_type(v) != BF_J_ABSENT; v = bf_json_next(v))
+		record_isbn_add_list(&listed, bf_json_get(v, "isbn"), arena);
+	for (i = first; i < list->n; i++)
+		stands = stands || stands_for_work(&list->v[i], title);
+	if (!stands)
+		add_work(list, doc, &listed, arena);
 }
 
 /* One book of api/books, found under the key that was asked for. */

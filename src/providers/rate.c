@@ -8,7 +8,7 @@
 
 /* Spread over the N slots of a second: what timers, networks and clocks may be late without N+1 falling into one second. */
 #define SLACK_US 40000
-#define CATCH_UP_US 15000
+#define CATCH_UP_US 15000		/* of which a late timer may use this much */
 #define TURN_US 10000000
 #define TURN_MARGIN_MS 500
 
@@ -33,8 +33,7 @@ static uint64_t own_slot(const struct rate *r, uint64_t t, uint64_t width)
 uint64_t rate_next_us(const struct rate *r, uint64_t now_us)
 {
 	uint64_t width = rate_width_us(r);
-	uint64_t late = width / 2 < CATCH_UP_US ? width / 2 : CATCH_UP_US;
-	uint64_t due = now_us > late ? now_us - late : 0;
+	uint64_t due = now_us > CATCH_UP_US ? now_us - CATCH_UP_US : 0;
 
 	if (due < r->quiet_until_us)
 		due = r->quiet_until_us;

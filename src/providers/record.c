@@ -2,10 +2,10 @@
  * record: the parts of a search result that every service sends in its own way: ISBNs in all
  * spellings, cover addresses, descriptions, page counts. ISBNs are read by books alone.
  */
-#include "wire.h"
 #include <ctype.h>
 #include <string.h>
 #include <strings.h>
+#include "wire.h"
 
 #define DESCRIPTION_MAX 1500
 #define RECORDS_MAX     2000

@@ -3,10 +3,8 @@
  * series notes and subtitles that only describe are left out of the question; whether a result is
  * the book is decided later, on the whole.
  */
-#include "wire.h"
-#include <ctype.h>
 #include <string.h>
-#include <strings.h>
+#include "wire.h"
 
 #define SUBTITLE_WORDS \
 	5 /* from so many words on, what follows the colon describes rather than names */

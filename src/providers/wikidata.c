@@ -2,9 +2,8 @@
  * wikidata: the query service. Rows multiply editions by dates and languages, so they are gathered
  * by edition. A query that took too long breaks off in the middle of its JSON, under a 200.
  */
-#include "wikidata_query.h"
-#include <ctype.h>
 #include <string.h>
+#include "wikidata_query.h"
 
 #define LABEL        "wikidata query"
 #define BULK_MAX     100
@@ -46,10 +45,28 @@ static bool build(const struct provider_ask *ask, const struct bf_provider_confi
 	return true;
 }
 
+/* What the variables are called here, and what the same query calls them elsewhere: a mirror or
+ * stand-in with a query of its own behind it may answer with those. */
+static const char *const aliases[][2] = { { "ed", "edition" }, { "i13", "isbn13" },
+	{ "i10", "isbn10" } };
+
+/* The row's member for a variable, under either name. */
+static struct bf_jval cell(struct bf_jval row, const char *variable)
+{
+	struct bf_jval v = bf_json_get(row, variable);
+	size_t i;
+
+	for (i = 0; i < BF_COUNT(aliases) && bf_json_type(v) == BF_J_ABSENT; i++) {
+		if (strcmp(aliases[i][0], variable) == 0)
+			v = bf_json_get(row, aliases[i][1]);
+	}
+	return v;
+}
+
 /* A variable's value as text; unbound ones, unnamed nodes and unknown values (genid) have none. */
 static const char *bound(struct bf_jval row, const char *variable, struct bf_arena *arena)
 {
-	struct bf_jval v = bf_json_get(row, variable);
+	struct bf_jval v = cell(row, variable);
 	const char *type = provider_text(bf_json_get(v, "type"), arena);
 	const char *text = provider_text(bf_json_get(v, "value"), arena);
 
@@ -147,15 +164,15 @@ static void read_rows(const struct provider_ask *ask, struct bf_jval root, struc
 			add_row(e, row, arena);
 	}
 	for (i = 0; i < n; i++) {
-		if (list[i]->isbns.n == 0)
-			continue;
-		r = record_new(&records, arena);
-		*r = list[i]->record;
-		record_isbn_take(&list[i]->isbns, arena, r);
+		r = &list[i]->record;
 		if (ask->kind == PROVIDER_SEARCH && !names_title && r->title == NULL)
-			r->title = bf_arena_strdup(arena, ask->book->title);
+			r->title = provider_trim(arena, ask->book->title);
 		if (ask->kind == PROVIDER_SEARCH && !names_author && r->authors == NULL)
-			r->authors = bf_arena_strdup(arena, ask->book->author);
+			r->authors = provider_trim(arena, ask->book->author);
+		if (list[i]->isbns.n == 0 || r->title == NULL)
+			continue;
+		record_isbn_take(&list[i]->isbns, arena, r);
+		*record_new(&records, arena) = *r;
 	}
 	record_answer(&records, ret);
 }

@@ -4,9 +4,10 @@
  * lists instead: titles with and without subtitle and article, names with their initials written in
  * each of the usual ways.
  */
-#include "wikidata_query.h"
 #include <ctype.h>
 #include <string.h>
+#include <strings.h>
+#include "wikidata_query.h"
 
 #define VARIANTS  12
 #define TERM_MAX  250 /* the longest label that Wikidata stores */

@@ -3,9 +3,8 @@
  * three shapes, some of them under a 200, and their codes change from month to month: the status
  * decides first, the words second.
  */
-#include "wire.h"
-#include <ctype.h>
 #include <string.h>
+#include "wire.h"
 
 #define LABEL         "xai chat"
 #define BODY_MAX      (1024 * 1024)

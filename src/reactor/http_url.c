@@ -90,12 +90,20 @@ static bool is_near(const char *host)
 	return a >> 24 == 127 || a >> 24 == 10 || a >> 20 == (172 << 4 | 1) || a >> 16 == (192 << 8 | 168);
 }
 
+/* curl also takes one or three slashes, and makes a host of what was meant as a path. */
+static bool has_authority(const char *url, const char *scheme)
+{
+	const char *rest = url + strlen(scheme);
+
+	return strncmp(rest, "://", 3) == 0 && rest[3] != '/';
+}
+
 /* Reads where an allowed URL leads; false with *err (PERMANENT; may be NULL) for any other. */
 bool http_target_read(const char *url, struct http_target *ret, struct bf_error *err)
 {
 	if (strnlen(url, HTTP_URL_MAX + 1) > HTTP_URL_MAX)
 		return refuse(err, "longer than 16 KiB");
-	if (!parse(url, CURLU_DISALLOW_USER | CURLU_NON_SUPPORT_SCHEME, ret))
+	if (!parse(url, CURLU_DISALLOW_USER | CURLU_NON_SUPPORT_SCHEME, ret) || !has_authority(url, ret->scheme))
 		return refuse(err, "malformed, or with a user name in it");
 	if (ret->port == 0)
 		ret->port = strcmp(ret->scheme, "https") == 0 ? 443 : 80;

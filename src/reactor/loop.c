@@ -16,7 +16,7 @@
 #include "loop.h"
 
 const double bf_lag_bounds_s[BF_LAG_BUCKETS] = {
-	0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, INFINITY
+	0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, HUGE_VAL
 };
 
 struct deferred {

@@ -11,7 +11,7 @@
 #include "pg.h"
 
 const double bf_pg_latency_bounds_s[BF_PG_LATENCY_BUCKETS] = {
-	0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5, INFINITY
+	0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5, HUGE_VAL
 };
 
 /* A change of state, or a notification when there is a channel. */

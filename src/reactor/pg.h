@@ -72,7 +72,7 @@ struct batch {
 	const struct bf_pg_stmt **stmts;	/* n; for errors and for preparing again */
 	int n;
 
-	int *prepares, n_prepares;	/* indexes into the session's statements, sent ahead with a SYNC of their own */
+	int *prepares, n_prepares;	/* indexes into the session's statements, sent ahead with a SYNC each */
 	bool preparing;			/* their results come now */
 	bool open;			/* a result came, the NULL that ends it has not */
 	int at;				/* whose result comes now */

@@ -1,8 +1,8 @@
 /*
  * One session: libpq in pipeline mode on the loop.
  *
- * A batch is its statements and one SYNC, in front of them, the first time, a PREPARE of each with a SYNC of its own: so
- * that a failing statement cannot undo the preparing that later batches, already on their way, rely on. Results
+ * A batch is its statements and one SYNC; before them, for each that this session has not seen, a PREPARE with a SYNC of
+ * its own, so that no failure can undo the preparing that later batches, already on their way, rely on. Results
  * come in the order of the calls: for each a result and NULL, for a SYNC its result alone; behind an error ABORTED up
  * to the SYNC.
  *
@@ -225,13 +225,13 @@ static bool send_prepares(struct session *s, struct batch *b, const struct bf_pg
 		if (index < 0 || s->prepared[index].sent)
 			continue;
 		server_name(&s->prepared[index], name, sizeof(name));
-		if (!PQsendPrepare(s->conn, name, stmt->sql, stmt->n_params, NULL))
+		if (!PQsendPrepare(s->conn, name, stmt->sql, stmt->n_params, NULL) || !PQpipelineSync(s->conn))
 			return false;
 		s->prepared[index].sent = true;
 		b->prepares[b->n_prepares++] = index;
 	}
 	b->preparing = b->n_prepares > 0;
-	return !b->preparing || PQpipelineSync(s->conn);
+	return true;
 }
 
 static bool send_call(struct session *s, const struct bf_pg_call *call)
@@ -343,6 +343,18 @@ static void batch_complete(struct session *s, struct batch *b)
 	pg_batch_over(b);
 }
 
+/* The end of one PREPARE, or of the batch. */
+static void take_sync(struct session *s, struct batch *b)
+{
+	b->open = false;
+	if (!b->preparing) {
+		batch_complete(s, b);
+	} else if (++b->at == b->n_prepares) {
+		b->preparing = false;
+		b->at = 0;
+	}
+}
+
 /* One result of the first batch in flight; takes it. */
 static void take_result(struct session *s, struct batch *b, PGresult *result)
 {
@@ -351,12 +363,7 @@ static void take_result(struct session *s, struct batch *b, PGresult *result)
 	switch (PQresultStatus(result)) {
 	case PGRES_PIPELINE_SYNC:
 		PQclear(result);
-		b->at = 0;
-		b->open = false;
-		if (!b->preparing)
-			batch_complete(s, b);
-		else
-			b->preparing = false;
+		take_sync(s, b);
 		return;
 	case PGRES_EMPTY_QUERY:
 	case PGRES_COMMAND_OK:
@@ -399,7 +406,7 @@ static void read_batches(struct session *s)
 			take_result(s, b, result);
 		} else if (b->open) {
 			b->open = false;
-			b->at++;
+			b->at += b->preparing ? 0 : 1;
 		} else {
 			return;
 		}

@@ -1,12 +1,14 @@
 /*
- * books: a month's candidates, the cache of resolutions, and the flush that writes a second's worth of both.
- * Whole sets travel as arrays, so that a stage costs one statement however many books it has.
+ * books: a month's candidates, the cache of resolutions, and the flush that writes a second's worth
+ * of both. Whole sets travel as arrays, so that a stage costs one statement however many books it
+ * has.
  */
 #include <stdlib.h>
 #include <string.h>
 #include "call.h"
 
-/* What a record may take, as the contract says; a longer one is left out rather than cut into broken JSON. */
+/* What a record may take, as the contract says; a longer one is left out rather than cut into
+ * broken JSON. */
 #define RECORD_MAX 4096
 #define ANSWERS_MAX 65536
 
@@ -102,8 +104,8 @@ static void book_params(struct params *p, const struct bf_new_candidate *v, int 
 	TEXTS(p, n, or_null(v[i].book->isbn13));
 }
 
-struct bf_op *bf_store_save(struct bf_store *s, const struct bf_step *step, const struct bf_new_candidate *v, int n,
-			    bf_store_done *done, void *ctx)
+struct bf_op *bf_store_save(struct bf_store *s, const struct bf_step *step,
+	const struct bf_new_candidate *v, int n, bf_store_done *done, void *ctx)
 {
 	struct call *c = call_new(s, call_read_outcome, ctx);
 	struct params p;
@@ -126,9 +128,12 @@ struct bf_op *bf_store_save(struct bf_store *s, const struct bf_step *step, cons
 }
 
 /* The columns of sql_candidates, in its order: looked up by place because there are many rows. */
-enum { C_ID, C_TITLE, C_SUBTITLE, C_AUTHOR, C_PUBLISHER, C_FORMAT, C_LANGUAGE, C_SIGNIFICANCE, C_YEAR, C_YEAR_DIFFERS,
-	C_AI_ISBN, C_GENERATED_BY, C_TITLE_KEY, C_AUTHOR_KEY, C_ANSWERS, C_RESOLVED_BY, C_ISBN, C_CONFIDENCE, C_STATE,
-	C_PROVIDER, C_CACHED_ISBN, C_CACHED_CONFIDENCE, C_CACHED_RECORD, C_N };
+enum {
+	C_ID, C_TITLE, C_SUBTITLE, C_AUTHOR, C_PUBLISHER, C_FORMAT, C_LANGUAGE, C_SIGNIFICANCE, C_YEAR,
+	C_YEAR_DIFFERS, C_AI_ISBN, C_GENERATED_BY, C_TITLE_KEY, C_AUTHOR_KEY, C_ANSWERS, C_RESOLVED_BY,
+	C_ISBN, C_CONFIDENCE, C_STATE, C_PROVIDER, C_CACHED_ISBN, C_CACHED_CONFIDENCE, C_CACHED_RECORD,
+	C_N
+};
 
 /* A column's text, NULL for SQL NULL. */
 static const char *at(const PGresult *r, int row, int col)
@@ -153,8 +158,8 @@ static void isbn_at(char out[14], const char *text)
 }
 
 /* What the cache knows from one provider. */
-static void read_cached(struct bf_candidate *v, const char *provider, const char *isbn13, int64_t confidence,
-			const char *record)
+static void read_cached(struct bf_candidate *v, const char *provider, const char *isbn13,
+	int64_t confidence, const char *record)
 {
 	int id = provider != NULL ? bf_provider_by_name(provider) : -1;
 
@@ -174,10 +179,16 @@ static void read_candidate(struct bf_candidate *v, const PGresult *r, int i)
 
 	v->id = int_at(r, i, C_ID);
 	v->book = (struct bf_book){
-		.title = at(r, i, C_TITLE), .subtitle = at(r, i, C_SUBTITLE), .author = at(r, i, C_AUTHOR),
-		.publisher = at(r, i, C_PUBLISHER), .format = at(r, i, C_FORMAT), .language = at(r, i, C_LANGUAGE),
-		.significance = at(r, i, C_SIGNIFICANCE), .isbn13 = at(r, i, C_AI_ISBN),
-		.year = (int)int_at(r, i, C_YEAR), .year_differs = PQgetvalue(r, i, C_YEAR_DIFFERS)[0] == 't',
+		.title = at(r, i, C_TITLE),
+		.subtitle = at(r, i, C_SUBTITLE),
+		.author = at(r, i, C_AUTHOR),
+		.publisher = at(r, i, C_PUBLISHER),
+		.format = at(r, i, C_FORMAT),
+		.language = at(r, i, C_LANGUAGE),
+		.significance = at(r, i, C_SIGNIFICANCE),
+		.isbn13 = at(r, i, C_AI_ISBN),
+		.year = (int)int_at(r, i, C_YEAR),
+		.year_differs = PQgetvalue(r, i, C_YEAR_DIFFERS)[0] == 't',
 	};
 	if (by != NULL && strstr(by, "gemini") != NULL)
 		v->book.generated_by |= 1u << BF_GEMINI;
@@ -195,9 +206,11 @@ static void read_candidate(struct bf_candidate *v, const PGresult *r, int i)
 }
 
 /* A month's candidates; consecutive rows of one id are one candidate. */
-static void read_candidates(struct call *c, const struct bf_error *err, PGresult *const *results, int n)
+static void read_candidates(
+	struct call *c, const struct bf_error *err, PGresult *const *results, int n)
 {
-	const PGresult *r = err == NULL && n > 0 && PQnfields(results[0]) == C_N ? results[0] : NULL;
+	const PGresult *r =
+		err == NULL && n > 0 && PQnfields(results[0]) == C_N ? results[0] : NULL;
 	int rows = r != NULL ? PQntuples(r) : 0, found = 0;
 	struct bf_candidate *v = bf_arena_alloc(c->arena, (size_t)(rows + 1) * sizeof(*v));
 
@@ -210,8 +223,8 @@ static void read_candidates(struct call *c, const struct bf_error *err, PGresult
 	c->tell.candidates(c->ctx, err, v, found);
 }
 
-struct bf_op *bf_store_candidates(struct bf_store *s, const struct bf_month_ref *ref, bf_store_candidates_done *done,
-				  void *ctx)
+struct bf_op *bf_store_candidates(struct bf_store *s, const struct bf_month_ref *ref,
+	bf_store_candidates_done *done, void *ctx)
 {
 	struct call *c = call_new(s, read_candidates, ctx);
 	struct params p;
@@ -233,13 +246,15 @@ static void read_cache(struct call *c, const struct bf_error *err, PGresult *con
 
 		if (k >= 0 && k < c->n)
 			read_cached(&c->candidates[k], call_text(r, i, "provider"),
-				call_text(r, i, "cached_isbn13"), call_int(r, i, "cached_confidence"),
+				call_text(r, i, "cached_isbn13"),
+				call_int(r, i, "cached_confidence"),
 				call_text(r, i, "cached_record"));
 	}
 	c->tell.done(c->ctx, err, BF_STORE_DONE);
 }
 
-struct bf_op *bf_store_cache_get(struct bf_store *s, struct bf_candidate *v, int n, bf_store_done *done, void *ctx)
+struct bf_op *bf_store_cache_get(
+	struct bf_store *s, struct bf_candidate *v, int n, bf_store_done *done, void *ctx)
 {
 	struct call *c = call_new(s, read_cache, ctx);
 	struct params p;
@@ -299,15 +314,17 @@ static void usage_params(struct params *p, const struct bf_usage *v, int n)
 	params_close(p);
 }
 
-struct bf_op *bf_store_flush(struct bf_store *s, const struct bf_flush *f, bf_store_lost_done *done, void *ctx)
+struct bf_op *bf_store_flush(
+	struct bf_store *s, const struct bf_flush *f, bf_store_lost_done *done, void *ctx)
 {
 	struct call *c = call_new(s, call_read_lost, ctx);
 	struct params p;
 
 	c->tell.lost = done;
 	params_init(&p);
-	params_text(&p, bf_arena_printf(c->arena, "%016llx%016llx", (unsigned long long)f->flush_id_hi,
-		(unsigned long long)f->flush_id_lo));
+	params_text(&p,
+		bf_arena_printf(c->arena, "%016llx%016llx", (unsigned long long)f->flush_id_hi,
+			(unsigned long long)f->flush_id_lo));
 	params_text(&p, s->instance);
 	resolution_params(&p, f->resolutions, f->n_resolutions);
 	cache_params(&p, f->cache, f->n_cache);

@@ -1,9 +1,11 @@
 /*
- * call: the store itself, and the way of every call: parameters out, rows in, the asker told, memory gone.
+ * call: the store itself, and the way of every call: parameters out, rows in, the asker told,
+ * memory gone.
  *
- * Promises that a reply's memory lives exactly as long as the asker's callback. Two writes of one step that meet in
- * the database (the first one's connection was lost, not its statement) end in a unique violation for the second:
- * that is reported as RETRY, and the repeated call finds the step done.
+ * Promises that a reply's memory lives exactly as long as the asker's callback. Two writes of one
+ * step that meet in the database (the first one's connection was lost, not its statement) end in a
+ * unique violation for the second: that is reported as RETRY, and the repeated call finds the step
+ * done.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -11,10 +13,12 @@
 #include <unistd.h>
 #include "call.h"
 
-/* No operation of the reactor lives as long: statements, queues and connects all have shorter limits. */
+/* No operation of the reactor lives as long: statements, queues and connects all have shorter
+ * limits. */
 #define CALL_MAX_AGE_US (UINT64_C(3600) * 1000000)
 
-struct bf_store *bf_store_new(struct bf_loop *loop, struct bf_pg *pool, struct bf_pg *locks, const char *instance)
+struct bf_store *bf_store_new(
+	struct bf_loop *loop, struct bf_pg *pool, struct bf_pg *locks, const char *instance)
 {
 	struct bf_store *s = bf_xcalloc(1, sizeof(*s));
 	struct bf_buf b;
@@ -106,7 +110,8 @@ struct bf_op *call_refuse(struct call *c, const char *why)
 	return bf_timer_start(c->store->loop, 0, call_refused, c);
 }
 
-struct bf_op *call_query(struct call *c, struct bf_pg *pg, const struct bf_pg_stmt *stmt, struct params *p)
+struct bf_op *call_query(
+	struct call *c, struct bf_pg *pg, const struct bf_pg_stmt *stmt, struct params *p)
 {
 	const char *const *values = params_values(p);
 	struct bf_op *op;
@@ -124,8 +129,8 @@ struct bf_op *call_batch(struct call *c, struct bf_pg *pg, const struct bf_pg_ca
 	return bf_pg_batch(pg, calls, n, call_done, c);
 }
 
-struct bf_op *call_pair(struct call *c, struct bf_pg *pg, const struct bf_pg_stmt *first, struct params *p,
-			const struct bf_pg_stmt *second, struct params *q)
+struct bf_op *call_pair(struct call *c, struct bf_pg *pg, const struct bf_pg_stmt *first,
+	struct params *p, const struct bf_pg_stmt *second, struct params *q)
 {
 	struct bf_pg_call calls[2] = { { first, params_values(p) }, { second, params_values(q) } };
 	struct bf_op *op;
@@ -160,7 +165,8 @@ const char *call_text(const PGresult *r, int row, const char *column)
 {
 	int col = PQfnumber(r, column);
 
-	return col < 0 || row >= PQntuples(r) || PQgetisnull(r, row, col) ? NULL : PQgetvalue(r, row, col);
+	return col < 0 || row >= PQntuples(r) || PQgetisnull(r, row, col) ? NULL
+									  : PQgetvalue(r, row, col);
 }
 
 int64_t call_int(const PGresult *r, int row, const char *column)

@@ -1,8 +1,8 @@
 /*
  * Private to the store: what a call carries from its start to its reply, and how columns are read.
  *
- * A call lives from call_new() to its completion. One whose operation is cancelled never completes; such calls stay
- * in the store's list and go when they are too old to be alive, or with the store.
+ * A call lives from call_new() to its completion. One whose operation is cancelled never completes;
+ * such calls stay in the store's list and go when they are too old to be alive, or with the store.
  */
 #ifndef BACKFILL_STORE_CALL_H
 #define BACKFILL_STORE_CALL_H
@@ -13,7 +13,8 @@
 
 struct call;
 /* Reads what came back and tells the asker. err NULL: every statement succeeded. */
-typedef void call_reader(struct call *, const struct bf_error *err, PGresult *const *results, int n);
+typedef void call_reader(
+	struct call *, const struct bf_error *err, PGresult *const *results, int n);
 
 struct call {
 	TAILQ_ENTRY(call) link;
@@ -49,10 +50,10 @@ struct bf_store {
 	struct bf_loop *loop;
 	struct bf_pg *pool, *locks;
 	char instance[80], host[65];
-	char mark[64];				/* of the lock session, to tell it from a pooler's */
+	char mark[64]; /* of the lock session, to tell it from a pooler's */
 	bool pooled;				/* the lock session showed another's mark */
 	int owner_id;				/* of the last hello; 0 before */
-	uint64_t quota_row_until_us[BF_NPROVIDERS];	/* today's row is known to exist until then */
+	uint64_t quota_row_until_us[BF_NPROVIDERS]; /* today's row is known to exist until then */
 	struct bf_op *mark_op;
 	TAILQ_HEAD(, call) calls;
 };

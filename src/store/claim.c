@@ -1,6 +1,7 @@
 /*
- * claim: how months come into this process's hands: claims, rescues, harvests, and the rows themselves.
- * Promises that a month it returns is in processing under a new fence, its lock held by the lock session.
+ * claim: how months come into this process's hands: claims, rescues, harvests, and the rows
+ * themselves. Promises that a month it returns is in processing under a new fence, its lock held by
+ * the lock session.
  */
 #include <string.h>
 #include "call.h"
@@ -101,8 +102,8 @@ static void read_rescue(struct call *c, const struct bf_error *err, PGresult *co
 	c->tell.claim(c->ctx, err, &claim);
 }
 
-struct bf_op *bf_store_claim(struct bf_store *s, enum bf_claim_what what, int limit, int year_low, int year_high,
-			     bool force_retry, bf_store_claim_done *done, void *ctx)
+struct bf_op *bf_store_claim(struct bf_store *s, enum bf_claim_what what, int limit, int year_low,
+	int year_high, bool force_retry, bf_store_claim_done *done, void *ctx)
 {
 	struct call *c = call_new(s, read_claim, ctx);
 	bool pending = what == BF_CLAIM_SCHEDULE;
@@ -120,8 +121,8 @@ struct bf_op *bf_store_claim(struct bf_store *s, enum bf_claim_what what, int li
 	return call_query(c, s->locks, &sql_claim, &p);
 }
 
-struct bf_op *bf_store_preview(struct bf_store *s, int limit, int year_low, int year_high, bool force_retry,
-			       bf_store_claim_done *done, void *ctx)
+struct bf_op *bf_store_preview(struct bf_store *s, int limit, int year_low, int year_high,
+	bool force_retry, bf_store_claim_done *done, void *ctx)
 {
 	struct call *c = call_new(s, read_claim, ctx);
 	struct params p;
@@ -136,8 +137,8 @@ struct bf_op *bf_store_preview(struct bf_store *s, int limit, int year_low, int 
 	return call_query(c, s->pool, &sql_preview, &p);
 }
 
-struct bf_op *bf_store_rescue(struct bf_store *s, const struct bf_month_ref *refs, int n, int64_t stuck_after_ms,
-			      bf_store_claim_done *done, void *ctx)
+struct bf_op *bf_store_rescue(struct bf_store *s, const struct bf_month_ref *refs, int n,
+	int64_t stuck_after_ms, bf_store_claim_done *done, void *ctx)
 {
 	struct call *c = call_new(s, read_rescue, ctx);
 	struct params p;
@@ -152,7 +153,8 @@ struct bf_op *bf_store_rescue(struct bf_store *s, const struct bf_month_ref *ref
 }
 
 /* The answer of both kinds of harvest. */
-static void read_harvest(struct call *c, const struct bf_error *err, PGresult *const *results, int n)
+static void read_harvest(
+	struct call *c, const struct bf_error *err, PGresult *const *results, int n)
 {
 	static const char *const words[] = { "ok", "completed", "in_flight", "nothing", "paused" };
 	struct bf_harvest_reply reply = { .result = BF_HARVEST_NOTHING };
@@ -186,7 +188,8 @@ static void harvest_params(struct params *p, const struct bf_store *s, const str
 	params_int(p, h->max_quota);
 }
 
-struct bf_op *bf_store_harvest(struct bf_store *s, const struct bf_harvest *h, bf_store_harvest_done *done, void *ctx)
+struct bf_op *bf_store_harvest(
+	struct bf_store *s, const struct bf_harvest *h, bf_store_harvest_done *done, void *ctx)
 {
 	struct call *c = call_new(s, read_harvest, ctx);
 	struct params p, row;
@@ -212,7 +215,8 @@ struct bf_op *bf_store_harvest(struct bf_store *s, const struct bf_harvest *h, b
 	return call_pair(c, s->locks, &sql_harvest_row, &row, &sql_harvest, &p);
 }
 
-struct bf_op *bf_store_seed(struct bf_store *s, const struct bf_seed *seed, bf_store_count_done *done, void *ctx)
+struct bf_op *bf_store_seed(
+	struct bf_store *s, const struct bf_seed *seed, bf_store_count_done *done, void *ctx)
 {
 	struct call *c = call_new(s, call_read_count, ctx);
 	struct params p;

@@ -1,10 +1,11 @@
 /*
  * migrate: applies the embedded migrations to a database, in order, each once.
  *
- * Promises: two at once are safe (a session's advisory lock; the second finds nothing left to do); a migration is one
- * transaction with its line in schema_migrations, except those that build indexes concurrently, which are repeatable;
- * a migration whose text changed after it was applied stops everything. Waits for table locks only briefly, again and
- * again, so that a migration never makes a queue behind itself; losing the connection starts over where it was.
+ * Promises: two at once are safe (a session's advisory lock; the second finds nothing left to do);
+ * a migration is one transaction with its line in schema_migrations, except those that build
+ * indexes concurrently, which are repeatable; a migration whose text changed after it was applied
+ * stops everything. Waits for table locks only briefly, again and again, so that a migration never
+ * makes a queue behind itself; losing the connection starts over where it was.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -27,16 +28,16 @@ struct migrate {
 	bool status_only, said_waiting;
 	int exit_code;
 	uint64_t quiet_since_us;	/* the last success, for the limits on waiting */
-	migrate_step *step;		/* what is being done, to be repeated after a passing error */
-	char (*applied)[65];		/* checksum of each of our migrations in the database; "" pending */
+	migrate_step *step;  /* what is being done, to be repeated after a passing error */
+	char (*applied)[65]; /* checksum of each of our migrations in the database; "" pending */
 	bool *fresh;			/* applied by this run */
 	size_t at;			/* migration at hand */
-	struct bf_buf todo;		/* of a concurrent one: its statements, with what must go before them */
+	struct bf_buf todo; /* of a concurrent one: its statements, with what must go before them */
 	const char *rest;		/* the part of todo not yet sent */
 };
 
-static migrate_step step_facts, step_lock, step_table, step_applied, step_next, step_apply, step_invalid, step_build,
-	step_record;
+static migrate_step step_facts, step_lock, step_table, step_applied, step_next, step_apply,
+	step_invalid, step_build, step_record;
 
 /* Ends the run. */
 static void finish(struct migrate *m, int exit_code)
@@ -99,15 +100,17 @@ static void print_lines(const struct migrate *m, const PGresult *r)
 {
 	for (size_t k = 0; k < store_n_migrations; k++) {
 		const struct store_migration *v = &store_migrations[k];
-		const char *state = m->applied[k][0] == '\0' ? "pending" :
-			strcmp(m->applied[k], v->checksum) != 0 ? "CHANGED" : m->fresh[k] ? "applied now" : "applied";
+		const char *state = m->applied[k][0] == '\0'	  ? "pending"
+			: strcmp(m->applied[k], v->checksum) != 0 ? "CHANGED"
+			: m->fresh[k]				  ? "applied now"
+								  : "applied";
 
 		printf("%-42s %-12s %.12s\n", v->name, state, v->checksum);
 	}
 	for (int i = 0; r != NULL && i < PQntuples(r); i++)
 		if (by_number(call_int(r, i, "number")) == store_n_migrations)
-			printf("%03" PRId64 "%-39s %-12s %.12s\n", call_int(r, i, "number"), " (of a newer program)",
-				"applied", call_text(r, i, "checksum"));
+			printf("%03" PRId64 "%-39s %-12s %.12s\n", call_int(r, i, "number"),
+				" (of a newer program)", "applied", call_text(r, i, "checksum"));
 	fflush(stdout);
 }
 
@@ -121,7 +124,8 @@ static void facts_done(void *ctx, const struct bf_error *err, PGresult *const *r
 		return;
 	encoding = n > 0 ? call_text(results[0], 0, "encoding") : NULL;
 	if (encoding == NULL || strcmp(encoding, "UTF8") != 0) {
-		fprintf(stderr, "migrate: the database's encoding is %s; create it with ENCODING 'UTF8'\n",
+		fprintf(stderr,
+			"migrate: the database's encoding is %s; create it with ENCODING 'UTF8'\n",
 			encoding != NULL ? encoding : "unknown");
 		finish(m, 1);
 	} else if (!m->status_only) {
@@ -174,7 +178,8 @@ static void table_done(void *ctx, const struct bf_error *err, PGresult *const *r
 
 static void step_table(struct migrate *m)
 {
-	bf_pg_script(m->pg, "SET client_min_messages = warning; SET statement_timeout = 0; SET lock_timeout = '5s';"
+	bf_pg_script(m->pg,
+		"SET client_min_messages = warning; SET statement_timeout = 0; SET lock_timeout = '5s';"
 		" CREATE TABLE IF NOT EXISTS schema_migrations ("
 		" number integer PRIMARY KEY, name text NOT NULL, checksum text NOT NULL,"
 		" applied_at timestamptz NOT NULL DEFAULT now(), applied_by text NOT NULL DEFAULT current_user)",
@@ -203,7 +208,8 @@ static void applied_done(void *ctx, const struct bf_error *err, PGresult *const 
 	if (m->status_only || changed) {
 		print_lines(m, r);
 		if (changed)
-			fprintf(stderr, "migrate: a migration was applied with another text than this program's\n");
+			fprintf(stderr,
+				"migrate: a migration was applied with another text than this program's\n");
 		finish(m, changed ? 1 : 0);
 		return;
 	}
@@ -231,8 +237,9 @@ static void step_next(struct migrate *m)
 /* The line that says so; name and checksum are constants of this program. */
 static void add_record(struct bf_buf *b, const struct store_migration *v)
 {
-	bf_buf_addf(b, "INSERT INTO schema_migrations (number, name, checksum) VALUES (%d, '%s', '%s')", v->number,
-		v->name, v->checksum);
+	bf_buf_addf(b,
+		"INSERT INTO schema_migrations (number, name, checksum) VALUES (%d, '%s', '%s')",
+		v->number, v->name, v->checksum);
 }
 
 /* The migration at hand is in the database. */
@@ -265,8 +272,8 @@ static void step_apply(struct migrate *m)
 	bf_buf_release(&b);
 }
 
-/* Half-made indexes of an earlier try are dropped before. A concurrent build waits for the transactions that are
- * older than it, but nobody waits for it: it has no lock timeout. */
+/* Half-made indexes of an earlier try are dropped before. A concurrent build waits for the
+ * transactions that are older than it, but nobody waits for it: it has no lock timeout. */
 static void invalid_done(void *ctx, const struct bf_error *err, PGresult *const *results, int n)
 {
 	struct migrate *m = ctx;
@@ -276,7 +283,8 @@ static void invalid_done(void *ctx, const struct bf_error *err, PGresult *const 
 	bf_buf_clear(&m->todo);
 	bf_buf_adds(&m->todo, "SET lock_timeout = 0;\n");
 	for (int i = 0; n > 0 && i < PQntuples(results[0]); i++)
-		bf_buf_addf(&m->todo, "DROP INDEX CONCURRENTLY IF EXISTS %s;\n", call_text(results[0], i, "name"));
+		bf_buf_addf(&m->todo, "DROP INDEX CONCURRENTLY IF EXISTS %s;\n",
+			call_text(results[0], i, "name"));
 	bf_buf_adds(&m->todo, store_migrations[m->at].sql);
 	m->rest = m->todo.data;
 	go(m, step_build);
@@ -289,14 +297,15 @@ static void step_invalid(struct migrate *m)
 	bf_pg_query(m->pg, &sql_migrate_invalid, params, invalid_done, m);
 }
 
-/* The next statement of *rest without its comment lines, in out; false at the end. A statement ends at a semicolon
- * at the end of a line. */
+/* The next statement of *rest without its comment lines, in out; false at the end. A statement ends
+ * at a semicolon at the end of a line. */
 static bool next_statement(const char **rest, struct bf_buf *out)
 {
 	bf_buf_clear(out);
 	while (**rest != '\0') {
 		size_t len = strcspn(*rest, "\n");
-		bool comment = strncmp(*rest, "--", 2) == 0, ends = !comment && len > 0 && (*rest)[len - 1] == ';';
+		bool comment = strncmp(*rest, "--", 2) == 0,
+		     ends = !comment && len > 0 && (*rest)[len - 1] == ';';
 
 		if (!comment && len > 0) {
 			bf_buf_add(out, *rest, ends ? len - 1 : len);
@@ -309,7 +318,8 @@ static bool next_statement(const char **rest, struct bf_buf *out)
 	return out->len > 0;
 }
 
-/* A build that failed in passing is looked at again with all others: the finished ones cost nothing. */
+/* A build that failed in passing is looked at again with all others: the finished ones cost
+ * nothing. */
 static void build_done(void *ctx, const struct bf_error *err, PGresult *const *results, int n)
 {
 	struct migrate *m = ctx;
@@ -346,10 +356,14 @@ static void step_record(struct migrate *m)
 
 int bf_store_migrate(const char *conninfo, bool status_only)
 {
-	struct migrate m = { .status_only = status_only, .exit_code = 1, .quiet_since_us = bf_now_us(),
+	struct migrate m = { .status_only = status_only,
+		.exit_code = 1,
+		.quiet_since_us = bf_now_us(),
 		.step = step_facts };
-	const struct bf_pg_config config = { .conninfo = conninfo, .application_name = "backfilld migrate",
-		.sessions = 1, .connect_timeout_ms = 5000 };
+	const struct bf_pg_config config = { .conninfo = conninfo,
+		.application_name = "backfilld migrate",
+		.sessions = 1,
+		.connect_timeout_ms = 5000 };
 
 	m.loop = bf_loop_new();
 	m.applied = bf_xcalloc(store_n_migrations, sizeof(*m.applied));

@@ -29,7 +29,8 @@ static struct call *outcome_call(struct bf_store *s, bf_store_done *done, void *
 	return c;
 }
 
-struct bf_op *bf_store_step(struct bf_store *s, const struct bf_step *step, bf_store_done *done, void *ctx)
+struct bf_op *bf_store_step(
+	struct bf_store *s, const struct bf_step *step, bf_store_done *done, void *ctx)
 {
 	struct params p;
 
@@ -37,8 +38,8 @@ struct bf_op *bf_store_step(struct bf_store *s, const struct bf_step *step, bf_s
 	return call_query(outcome_call(s, done, ctx), s->pool, &sql_step, &p);
 }
 
-struct bf_op *bf_store_answer(struct bf_store *s, const struct bf_step *step, const struct bf_answer *a,
-			      bf_store_done *done, void *ctx)
+struct bf_op *bf_store_answer(struct bf_store *s, const struct bf_step *step,
+	const struct bf_answer *a, bf_store_done *done, void *ctx)
 {
 	struct params p;
 
@@ -59,7 +60,8 @@ struct bf_op *bf_store_answer(struct bf_store *s, const struct bf_step *step, co
 }
 
 /* The stored answers; one of a provider this program does not know is left out. */
-static void read_answers(struct call *c, const struct bf_error *err, PGresult *const *results, int n)
+static void read_answers(
+	struct call *c, const struct bf_error *err, PGresult *const *results, int n)
 {
 	int rows = err == NULL && n > 0 ? PQntuples(results[0]) : 0;
 	struct bf_answer *v = bf_arena_alloc(c->arena, (size_t)(rows + 1) * sizeof(*v));
@@ -75,11 +77,16 @@ static void read_answers(struct call *c, const struct bf_error *err, PGresult *c
 		v[found++] = (struct bf_answer){
 			.provider = (enum bf_provider_id)provider,
 			.round = (int)call_int(r, i, "round"),
-			.variant = call_text(r, i, "variant"), .model = call_text(r, i, "model"),
-			.outcome = call_text(r, i, "outcome"), .reason = call_text(r, i, "reason"),
-			.text = call_text(r, i, "body"), .http = (int)call_int(r, i, "http_status"),
-			.tokens_in = call_int(r, i, "tokens_in"), .tokens_out = call_int(r, i, "tokens_out"),
-			.cost_usd = call_dbl(r, i, "cost_usd", 0), .latency_ms = call_int(r, i, "latency_ms"),
+			.variant = call_text(r, i, "variant"),
+			.model = call_text(r, i, "model"),
+			.outcome = call_text(r, i, "outcome"),
+			.reason = call_text(r, i, "reason"),
+			.text = call_text(r, i, "body"),
+			.http = (int)call_int(r, i, "http_status"),
+			.tokens_in = call_int(r, i, "tokens_in"),
+			.tokens_out = call_int(r, i, "tokens_out"),
+			.cost_usd = call_dbl(r, i, "cost_usd", 0),
+			.latency_ms = call_int(r, i, "latency_ms"),
 		};
 	}
 	c->tell.answers(c->ctx, err, v, found);
@@ -99,8 +106,8 @@ struct bf_op *bf_store_answers(struct bf_store *s, const struct bf_month_ref *re
 	return call_query(c, s->pool, &sql_answers, &p);
 }
 
-struct bf_op *bf_store_complete(struct bf_store *s, const struct bf_step *step, int max_retries, bf_store_done *done,
-				void *ctx)
+struct bf_op *bf_store_complete(struct bf_store *s, const struct bf_step *step, int max_retries,
+	bf_store_done *done, void *ctx)
 {
 	struct params p;
 
@@ -109,8 +116,8 @@ struct bf_op *bf_store_complete(struct bf_store *s, const struct bf_step *step, 
 	return call_query(outcome_call(s, done, ctx), s->pool, &sql_complete, &p);
 }
 
-struct bf_op *bf_store_fail(struct bf_store *s, const struct bf_step *step, const struct bf_failure *f,
-			    bf_store_done *done, void *ctx)
+struct bf_op *bf_store_fail(struct bf_store *s, const struct bf_step *step,
+	const struct bf_failure *f, bf_store_done *done, void *ctx)
 {
 	struct params p;
 
@@ -124,7 +131,8 @@ struct bf_op *bf_store_fail(struct bf_store *s, const struct bf_step *step, cons
 	return call_query(outcome_call(s, done, ctx), s->pool, &sql_fail, &p);
 }
 
-struct bf_op *bf_store_release(struct bf_store *s, const struct bf_step *step, bf_store_done *done, void *ctx)
+struct bf_op *bf_store_release(
+	struct bf_store *s, const struct bf_step *step, bf_store_done *done, void *ctx)
 {
 	struct params p;
 
@@ -132,8 +140,8 @@ struct bf_op *bf_store_release(struct bf_store *s, const struct bf_step *step, b
 	return call_query(outcome_call(s, done, ctx), s->pool, &sql_release, &p);
 }
 
-struct bf_op *bf_store_touch(struct bf_store *s, const struct bf_month_ref *refs, int n, bf_store_lost_done *done,
-			     void *ctx)
+struct bf_op *bf_store_touch(struct bf_store *s, const struct bf_month_ref *refs, int n,
+	bf_store_lost_done *done, void *ctx)
 {
 	struct call *c = call_new(s, call_read_lost, ctx);
 	struct params p;
@@ -144,8 +152,9 @@ struct bf_op *bf_store_touch(struct bf_store *s, const struct bf_month_ref *refs
 	return call_query(c, s->pool, &sql_touch, &p);
 }
 
-struct bf_op *bf_store_job(struct bf_store *s, const char *job_id, const char *status, const char *progress,
-			   const char *stats_json, const char *error, bf_store_done *done, void *ctx)
+struct bf_op *bf_store_job(struct bf_store *s, const char *job_id, const char *status,
+	const char *progress, const char *stats_json, const char *error, bf_store_done *done,
+	void *ctx)
 {
 	struct params p;
 

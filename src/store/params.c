@@ -1,6 +1,7 @@
 /*
- * params: C values to PostgreSQL's text format. Promises that what it writes is accepted as text, array or jsonb
- * whatever foreign bytes are in it, so that one book with a broken title cannot fail a whole month's statement.
+ * params: C values to PostgreSQL's text format. Promises that what it writes is accepted as text,
+ * array or jsonb whatever foreign bytes are in it, so that one book with a broken title cannot fail
+ * a whole month's statement.
  */
 #include <math.h>
 #include <string.h>

@@ -1,4 +1,5 @@
-/* Statement parameters as text, gathered in one buffer; sets go as array literals, one parameter per column. */
+/* Statement parameters as text, gathered in one buffer; sets go as array literals, one parameter
+ * per column. */
 #ifndef BACKFILL_STORE_PARAMS_H
 #define BACKFILL_STORE_PARAMS_H
 #include "backfill/base.h"
@@ -19,7 +20,7 @@ void params_release(struct params *);
 const char *const *params_values(struct params *);
 
 void params_null(struct params *);
-void params_text(struct params *, const char *);	/* NULL is SQL NULL; invalid UTF-8 becomes `?` */
+void params_text(struct params *, const char *); /* NULL is SQL NULL; invalid UTF-8 becomes `?` */
 void params_json(struct params *, const char *);	/* what jsonb cannot hold becomes NULL */
 void params_int(struct params *, int64_t);
 void params_bool(struct params *, bool);

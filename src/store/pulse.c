@@ -1,6 +1,6 @@
 /*
- * pulse: instances, their locks and the standing questions, all on the lock session; timers, pause and what
- * operators do to months.
+ * pulse: instances, their locks and the standing questions, all on the lock session; timers, pause
+ * and what operators do to months.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -15,7 +15,8 @@ static void read_hello(struct call *c, const struct bf_error *err, PGresult *con
 	const PGresult *r = err == NULL && n > 0 ? results[0] : NULL;
 
 	if (r != NULL && !call_bool(r, 0, "ok")) {
-		bf_error_set(&held, BF_ERR_RETRY, "instance %" PRId64 ": a former session still holds the lock",
+		bf_error_set(&held, BF_ERR_RETRY,
+			"instance %" PRId64 ": a former session still holds the lock",
 			call_int(r, 0, "id"));
 		err = &held;
 		r = NULL;
@@ -31,7 +32,8 @@ static void read_hello(struct call *c, const struct bf_error *err, PGresult *con
 	c->tell.hello(c->ctx, NULL, &hello);
 }
 
-struct bf_op *bf_store_hello(struct bf_store *s, int instance_id, bf_store_hello_done *done, void *ctx)
+struct bf_op *bf_store_hello(
+	struct bf_store *s, int instance_id, bf_store_hello_done *done, void *ctx)
 {
 	struct call *c = call_new(s, read_hello, ctx);
 	struct params p;
@@ -47,8 +49,8 @@ struct bf_op *bf_store_hello(struct bf_store *s, int instance_id, bf_store_hello
 	return call_query(c, s->locks, &sql_hello, &p);
 }
 
-struct bf_op *bf_store_relock(struct bf_store *s, int instance_id, const struct bf_month_ref *refs, int n,
-			      bf_store_lost_done *done, void *ctx)
+struct bf_op *bf_store_relock(struct bf_store *s, int instance_id, const struct bf_month_ref *refs,
+	int n, bf_store_lost_done *done, void *ctx)
 {
 	struct call *c = call_new(s, call_read_lost, ctx);
 	struct params p;
@@ -69,7 +71,8 @@ static void read_unlock(struct call *c, const struct bf_error *err, PGresult *co
 		c->tell.done(c->ctx, err, BF_STORE_DONE);
 }
 
-struct bf_op *bf_store_unlock(struct bf_store *s, const struct bf_month_ref *refs, int n, bf_store_done *done, void *ctx)
+struct bf_op *bf_store_unlock(
+	struct bf_store *s, const struct bf_month_ref *refs, int n, bf_store_done *done, void *ctx)
 {
 	struct call *c = call_new(s, read_unlock, ctx);
 	struct params p;
@@ -82,13 +85,24 @@ struct bf_op *bf_store_unlock(struct bf_store *s, const struct bf_month_ref *ref
 }
 
 /* A pulse being read: its arrays are as long as there are rows. */
-struct beat { struct bf_pulse pulse; int *ids; struct bf_orphan *orphans; struct bf_provider_closure *closures; };
+struct beat {
+	struct bf_pulse pulse;
+	int *ids;
+	struct bf_orphan *orphans;
+	struct bf_provider_closure *closures;
+};
 
 /* "isbndb quota": a provider's closure. */
-static void read_closure(struct beat *b, const char *what, int64_t remaining_ms, int64_t failures, const char *reason)
+static void read_closure(struct beat *b, const char *what, int64_t remaining_ms, int64_t failures,
+	const char *reason)
 {
-	static const struct { const char *name; enum bf_closure kind; } kinds[] = {
-		{ "circuit", BF_CLOSURE_CIRCUIT }, { "quota", BF_CLOSURE_QUOTA }, { "rate", BF_CLOSURE_RATE },
+	static const struct {
+		const char *name;
+		enum bf_closure kind;
+	} kinds[] = {
+		{ "circuit", BF_CLOSURE_CIRCUIT },
+		{ "quota", BF_CLOSURE_QUOTA },
+		{ "rate", BF_CLOSURE_RATE },
 		{ "ban", BF_CLOSURE_BAN },
 	};
 	struct bf_provider_closure *v = &b->closures[b->pulse.n_closures];
@@ -116,19 +130,28 @@ static void read_closure(struct beat *b, const char *what, int64_t remaining_ms,
 /* The count of one status. */
 static void read_total(struct bf_totals *t, const char *status, int64_t n)
 {
-	int *place = strcmp(status, "pending") == 0 ? &t->pending : strcmp(status, "processing") == 0 ? &t->processing :
-		strcmp(status, "completed") == 0 ? &t->completed : strcmp(status, "failed") == 0 ? &t->failed :
-		strcmp(status, "retry") == 0 ? &t->retry : NULL;
+	const struct {
+		const char *status;
+		int *count;
+	} table[] = {
+		{ "pending", &t->pending },
+		{ "processing", &t->processing },
+		{ "completed", &t->completed },
+		{ "failed", &t->failed },
+		{ "retry", &t->retry },
+	};
 
-	if (place != NULL)
-		*place = (int)n;
+	for (size_t i = 0; i < BF_COUNT(table); i++)
+		if (strcmp(status, table[i].status) == 0)
+			*table[i].count = (int)n;
 	t->total += (int)n;
 }
 
 /* One line of a pulse; the kinds are those of the statement. */
 static void read_beat(struct beat *b, const PGresult *r, int i)
 {
-	const char *kind = call_text(r, i, "kind"), *s = call_text(r, i, "s"), *t = call_text(r, i, "t");
+	const char *kind = call_text(r, i, "kind"), *s = call_text(r, i, "s"),
+		   *t = call_text(r, i, "t");
 	int64_t va = call_int(r, i, "a"), vb = call_int(r, i, "b");
 	struct bf_pulse *p = &b->pulse;
 
@@ -138,8 +161,9 @@ static void read_beat(struct beat *b, const PGresult *r, int i)
 	} else if (strcmp(kind, "instance") == 0) {
 		b->ids[p->n_instances++] = (int)va;
 	} else if (strcmp(kind, "orphan") == 0) {
-		b->orphans[p->n_orphans++] = (struct bf_orphan){
-			.ref = { (int)va, (int)vb, call_int(r, i, "c") }, .stuck = call_int(r, i, "d") != 0 };
+		b->orphans[p->n_orphans++] =
+			(struct bf_orphan){ .ref = { (int)va, (int)vb, call_int(r, i, "c") },
+				.stuck = call_int(r, i, "d") != 0 };
 	} else if (strcmp(kind, "retry") == 0) {
 		p->due_retries = (int)va;
 		p->next_retry_ms = call_text(r, i, "b") != NULL ? vb : -1;
@@ -168,7 +192,8 @@ static void read_pulse(struct call *c, const struct bf_error *err, PGresult *con
 	struct bf_error shared;
 
 	if (mark != NULL && mark[0] != '\0' && strcmp(mark, c->store->mark) != 0) {
-		bf_error_set(&shared, BF_ERR_CONFIG, "the lock session is shared by a pooler in transaction mode");
+		bf_error_set(&shared, BF_ERR_CONFIG,
+			"the lock session is shared by a pooler in transaction mode");
 		err = &shared;
 	}
 	if (r == NULL || err != NULL) {
@@ -186,8 +211,8 @@ static void read_pulse(struct call *c, const struct bf_error *err, PGresult *con
 	c->tell.pulse(c->ctx, NULL, &b.pulse);
 }
 
-struct bf_op *bf_store_pulse(struct bf_store *s, const struct bf_month_ref *mine, int n, int64_t stuck_after_ms,
-			     bf_store_pulse_done *done, void *ctx)
+struct bf_op *bf_store_pulse(struct bf_store *s, const struct bf_month_ref *mine, int n,
+	int64_t stuck_after_ms, bf_store_pulse_done *done, void *ctx)
 {
 	struct call *c = call_new(s, read_pulse, ctx);
 	struct params p;
@@ -200,8 +225,8 @@ struct bf_op *bf_store_pulse(struct bf_store *s, const struct bf_month_ref *mine
 	return call_query(c, s->locks, &sql_pulse, &p);
 }
 
-struct bf_op *bf_store_timer_claim(struct bf_store *s, const char *timer, int64_t scheduled, bf_store_done *done,
-				   void *ctx)
+struct bf_op *bf_store_timer_claim(
+	struct bf_store *s, const char *timer, int64_t scheduled, bf_store_done *done, void *ctx)
 {
 	struct call *c = call_new(s, call_read_outcome, ctx);
 	struct params p;
@@ -220,7 +245,8 @@ static void read_timer(struct call *c, const struct bf_error *err, PGresult *con
 	c->tell.timer(c->ctx, err, err == NULL && n > 0 ? call_int(results[0], 0, "last_run") : -1);
 }
 
-struct bf_op *bf_store_timer_last(struct bf_store *s, const char *timer, bf_store_timer_done *done, void *ctx)
+struct bf_op *bf_store_timer_last(
+	struct bf_store *s, const char *timer, bf_store_timer_done *done, void *ctx)
 {
 	struct call *c = call_new(s, read_timer, ctx);
 	struct params p;
@@ -231,8 +257,8 @@ struct bf_op *bf_store_timer_last(struct bf_store *s, const char *timer, bf_stor
 	return call_query(c, s->pool, &sql_timer_last, &p);
 }
 
-struct bf_op *bf_store_pause(struct bf_store *s, bool paused, const char *note, const char *until, bf_store_done *done,
-			     void *ctx)
+struct bf_op *bf_store_pause(struct bf_store *s, bool paused, const char *note, const char *until,
+	bf_store_done *done, void *ctx)
 {
 	struct call *c = call_new(s, call_read_outcome, ctx);
 	struct params p;
@@ -245,11 +271,12 @@ struct bf_op *bf_store_pause(struct bf_store *s, bool paused, const char *note, 
 	return call_query(c, s->pool, &sql_pause, &p);
 }
 
-struct bf_op *bf_store_operator(struct bf_store *s, enum bf_operator_action action, int year, int month,
-				bf_store_done *done, void *ctx)
+struct bf_op *bf_store_operator(struct bf_store *s, enum bf_operator_action action, int year,
+	int month, bf_store_done *done, void *ctx)
 {
 	static const struct bf_pg_stmt *const stmts[] = {
-		[BF_OPERATOR_RETRY] = &sql_operator_retry, [BF_OPERATOR_CANCEL] = &sql_operator_cancel,
+		[BF_OPERATOR_RETRY] = &sql_operator_retry,
+		[BF_OPERATOR_CANCEL] = &sql_operator_cancel,
 		[BF_OPERATOR_RESET] = &sql_operator_reset,
 	};
 	struct call *c = call_new(s, call_read_outcome, ctx);

@@ -1,5 +1,6 @@
 /*
- * quota: units counted before they are sent, and the closures of providers that all instances share.
+ * quota: units counted before they are sent, and the closures of providers that all instances
+ * share.
  */
 #include <string.h>
 #include "call.h"
@@ -7,7 +8,8 @@
 #define RESERVE_MAX 64
 
 /* What was granted; without a row for today nothing was, and the call is to be repeated. */
-static void read_reserve(struct call *c, const struct bf_error *err, PGresult *const *results, int n)
+static void read_reserve(
+	struct call *c, const struct bf_error *err, PGresult *const *results, int n)
 {
 	struct bf_store *s = c->store;
 	struct bf_reserved reply;
@@ -41,8 +43,8 @@ static void read_reserve(struct call *c, const struct bf_error *err, PGresult *c
 	c->tell.reserve(c->ctx, NULL, &reply);
 }
 
-struct bf_op *bf_store_reserve(struct bf_store *s, enum bf_provider_id provider, int daily_limit, int reserve,
-			       const struct bf_reserve *v, int n, bf_store_reserve_done *done, void *ctx)
+struct bf_op *bf_store_reserve(struct bf_store *s, enum bf_provider_id provider, int daily_limit,
+	int reserve, const struct bf_reserve *v, int n, bf_store_reserve_done *done, void *ctx)
 {
 	struct call *c = call_new(s, read_reserve, ctx);
 	struct bf_month_ref refs[RESERVE_MAX];
@@ -72,7 +74,8 @@ struct bf_op *bf_store_reserve(struct bf_store *s, enum bf_provider_id provider,
 	return call_pair(c, s->pool, &sql_quota_row, &row, &sql_reserve, &p);
 }
 
-struct bf_op *bf_store_quota_used(struct bf_store *s, enum bf_provider_id provider, bf_store_count_done *done, void *ctx)
+struct bf_op *bf_store_quota_used(
+	struct bf_store *s, enum bf_provider_id provider, bf_store_count_done *done, void *ctx)
 {
 	struct call *c = call_new(s, call_read_count, ctx);
 	struct params p;
@@ -83,12 +86,15 @@ struct bf_op *bf_store_quota_used(struct bf_store *s, enum bf_provider_id provid
 	return call_query(c, s->pool, &sql_quota_used, &p);
 }
 
-struct bf_op *bf_store_close_provider(struct bf_store *s, const struct bf_provider_closure *v, bf_store_done *done,
-				      void *ctx)
+struct bf_op *bf_store_close_provider(
+	struct bf_store *s, const struct bf_provider_closure *v, bf_store_done *done, void *ctx)
 {
 	static const char *const kinds[] = {
-		[BF_CLOSURE_NONE] = "none", [BF_CLOSURE_CIRCUIT] = "circuit", [BF_CLOSURE_QUOTA] = "quota",
-		[BF_CLOSURE_RATE] = "rate", [BF_CLOSURE_BAN] = "ban",
+		[BF_CLOSURE_NONE] = "none",
+		[BF_CLOSURE_CIRCUIT] = "circuit",
+		[BF_CLOSURE_QUOTA] = "quota",
+		[BF_CLOSURE_RATE] = "rate",
+		[BF_CLOSURE_BAN] = "ban",
 	};
 	struct call *c = call_new(s, call_read_outcome, ctx);
 	struct params p;
@@ -104,7 +110,8 @@ struct bf_op *bf_store_close_provider(struct bf_store *s, const struct bf_provid
 	return call_query(c, s->pool, &sql_close_provider, &p);
 }
 
-struct bf_op *bf_store_open_provider(struct bf_store *s, enum bf_provider_id provider, bf_store_done *done, void *ctx)
+struct bf_op *bf_store_open_provider(
+	struct bf_store *s, enum bf_provider_id provider, bf_store_done *done, void *ctx)
 {
 	struct call *c = call_new(s, call_read_outcome, ctx);
 	struct params p;
@@ -116,8 +123,8 @@ struct bf_op *bf_store_open_provider(struct bf_store *s, enum bf_provider_id pro
 	return call_query(c, s->pool, &sql_open_provider, &p);
 }
 
-struct bf_op *bf_store_probe_provider(struct bf_store *s, enum bf_provider_id provider, int64_t hold_ms,
-				      bf_store_done *done, void *ctx)
+struct bf_op *bf_store_probe_provider(struct bf_store *s, enum bf_provider_id provider,
+	int64_t hold_ms, bf_store_done *done, void *ctx)
 {
 	struct call *c = call_new(s, call_read_outcome, ctx);
 	struct params p;

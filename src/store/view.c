@@ -1,6 +1,6 @@
 /*
- * view: what is shown (JSON that PostgreSQL makes), what is thrown away after its time, and whether the database
- * is one this program can work with.
+ * view: what is shown (JSON that PostgreSQL makes), what is thrown away after its time, and whether
+ * the database is one this program can work with.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -32,7 +32,8 @@ struct bf_op *bf_store_months_json(struct bf_store *s, bf_store_json_done *done,
 	return call_query(json_call(s, done, ctx), s->pool, &sql_months_json, &p);
 }
 
-struct bf_op *bf_store_month_json(struct bf_store *s, int year, int month, bf_store_json_done *done, void *ctx)
+struct bf_op *bf_store_month_json(
+	struct bf_store *s, int year, int month, bf_store_json_done *done, void *ctx)
 {
 	struct params p;
 
@@ -42,7 +43,8 @@ struct bf_op *bf_store_month_json(struct bf_store *s, int year, int month, bf_st
 	return call_query(json_call(s, done, ctx), s->pool, &sql_month_json, &p);
 }
 
-struct bf_op *bf_store_job_json(struct bf_store *s, const char *job_id, bf_store_json_done *done, void *ctx)
+struct bf_op *bf_store_job_json(
+	struct bf_store *s, const char *job_id, bf_store_json_done *done, void *ctx)
 {
 	struct params p;
 
@@ -51,8 +53,8 @@ struct bf_op *bf_store_job_json(struct bf_store *s, const char *job_id, bf_store
 	return call_query(json_call(s, done, ctx), s->pool, &sql_job_json, &p);
 }
 
-struct bf_op *bf_store_quota_json(struct bf_store *s, const struct bf_quota_limits *limits, bf_store_json_done *done,
-				  void *ctx)
+struct bf_op *bf_store_quota_json(struct bf_store *s, const struct bf_quota_limits *limits,
+	bf_store_json_done *done, void *ctx)
 {
 	struct params p;
 
@@ -72,7 +74,8 @@ struct bf_op *bf_store_quota_json(struct bf_store *s, const struct bf_quota_limi
 	return call_query(json_call(s, done, ctx), s->pool, &sql_quota_json, &p);
 }
 
-struct bf_op *bf_store_prune(struct bf_store *s, const struct bf_retention *r, bf_store_count_done *done, void *ctx)
+struct bf_op *bf_store_prune(
+	struct bf_store *s, const struct bf_retention *r, bf_store_count_done *done, void *ctx)
 {
 	struct call *c = call_new(s, call_read_count, ctx);
 	struct params p, none;
@@ -92,12 +95,19 @@ struct bf_op *bf_store_prune(struct bf_store *s, const struct bf_retention *r, b
 /* What a refused statement says about the schema. */
 static enum bf_schema schema_of_error(const struct bf_error *err, const char **remedy)
 {
-	static const struct { const char *sqlstate; enum bf_schema schema; const char *remedy; } table[] = {
+	static const struct {
+		const char *sqlstate;
+		enum bf_schema schema;
+		const char *remedy;
+	} table[] = {
 		{ "42P01", BF_SCHEMA_BEHIND, "run: backfilld migrate" },
 		{ "3F000", BF_SCHEMA_BEHIND, "run: backfilld migrate" },
-		{ "42501", BF_SCHEMA_NO_RIGHTS, "as the owner: GRANT SELECT ON schema_migrations TO this role" },
-		{ "26000", BF_SCHEMA_POOLED, "connect directly, or let the pooler use session mode" },
-		{ "42P05", BF_SCHEMA_POOLED, "connect directly, or let the pooler use session mode" },
+		{ "42501", BF_SCHEMA_NO_RIGHTS,
+			"as the owner: GRANT SELECT ON schema_migrations TO this role" },
+		{ "26000", BF_SCHEMA_POOLED,
+			"connect directly, or let the pooler use session mode" },
+		{ "42P05", BF_SCHEMA_POOLED,
+			"connect directly, or let the pooler use session mode" },
 	};
 
 	for (size_t i = 0; i < BF_COUNT(table); i++) {
@@ -120,12 +130,15 @@ static enum bf_schema compare_migrations(struct call *c, const PGresult *r, cons
 			if (call_int(r, i, "number") == m->number)
 				checksum = call_text(r, i, "checksum");
 		if (checksum == NULL) {
-			*remedy = bf_arena_printf(c->arena, "migration %s is missing; run: backfilld migrate", m->name);
+			*remedy = bf_arena_printf(c->arena,
+				"migration %s is missing; run: backfilld migrate", m->name);
 			return BF_SCHEMA_BEHIND;
 		}
 		if (strcmp(checksum, m->checksum) != 0) {
-			*remedy = bf_arena_printf(c->arena, "migration %s was applied with another text; "
-				"run: backfilld migrate --status", m->name);
+			*remedy = bf_arena_printf(c->arena,
+				"migration %s was applied with another text; "
+				"run: backfilld migrate --status",
+				m->name);
 			return BF_SCHEMA_CHANGED;
 		}
 	}
@@ -141,18 +154,20 @@ static enum bf_schema judge(struct call *c, PGresult *const *results, const char
 	enum bf_schema schema;
 
 	if (encoding == NULL || strcmp(encoding, "UTF8") != 0) {
-		*remedy = bf_arena_printf(c->arena, "the database's encoding is %s; create it with ENCODING 'UTF8'",
-			encoding);
+		*remedy = bf_arena_printf(c->arena,
+			"the database's encoding is %s; create it with ENCODING 'UTF8'", encoding);
 		return BF_SCHEMA_NOT_UTF8;
 	}
 	if (c->store->pooled || (mark != NULL && mark[0] != '\0')) {
-		*remedy = "a pooler in transaction mode stands between; connect directly, or let it use session mode";
+		*remedy =
+			"a pooler in transaction mode stands between; connect directly, or let it use session mode";
 		return BF_SCHEMA_POOLED;
 	}
 	schema = compare_migrations(c, results[2], remedy);
 	if (schema == BF_SCHEMA_OK && PQntuples(rights) > 0) {
-		*remedy = bf_arena_printf(c->arena, "as the owner: GRANT %s TO %s%s", call_text(rights, 0, "missing"),
-			call_text(facts, 0, "role"), PQntuples(rights) > 1 ? " (and more)" : "");
+		*remedy = bf_arena_printf(c->arena, "as the owner: GRANT %s TO %s%s",
+			call_text(rights, 0, "missing"), call_text(facts, 0, "role"),
+			PQntuples(rights) > 1 ? " (and more)" : "");
 		return BF_SCHEMA_NO_RIGHTS;
 	}
 	return schema;
@@ -187,7 +202,9 @@ static void read_mark(struct call *c, const struct bf_error *err, PGresult *cons
 struct bf_op *bf_store_check_schema(struct bf_store *s, bf_store_schema_done *done, void *ctx)
 {
 	const struct bf_pg_call calls[] = {
-		{ &sql_schema_facts, NULL }, { &sql_schema_rights, NULL }, { &sql_schema_applied, NULL },
+		{ &sql_schema_facts, NULL },
+		{ &sql_schema_rights, NULL },
+		{ &sql_schema_applied, NULL },
 	};
 	struct call *c = call_new(s, read_schema, ctx);
 	struct params p;
@@ -196,7 +213,8 @@ struct bf_op *bf_store_check_schema(struct bf_store *s, bf_store_schema_done *do
 	if (s->mark_op == NULL) {
 		params_init(&p);
 		params_text(&p, s->mark);
-		s->mark_op = call_query(call_new(s, read_mark, NULL), s->locks, &sql_session_mark, &p);
+		s->mark_op =
+			call_query(call_new(s, read_mark, NULL), s->locks, &sql_session_mark, &p);
 	}
 	return call_batch(c, s->pool, calls, BF_COUNT(calls));
 }

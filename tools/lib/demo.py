@@ -93,7 +93,8 @@ class Demo:
     def write_ini(self, listen):
         """The demo's configuration: the sample's values where it matters, quick where only waiting would be shown."""
         months = self.options.months
-        providers = stand.sandbox_providers(self.sandbox.url, rate="50/s", concurrency=20)
+        few = months <= 24
+        providers = stand.sandbox_providers(self.sandbox.url, rate="50/s" if few else "150/s", concurrency=20 if few else 50)
         for name in ("gemini", "xai"):
             providers[f"provider.{name}"]["rate"] = "20/s"
         # the plan's 15,000 units, of which 2,000 stay untouched, carry some 75 months a day; more months, a bigger plan
@@ -103,7 +104,7 @@ class Demo:
             "database": {"conninfo": self.cluster.conninfo("openlibrary")},
             "admin": {"listen": listen, "secret_env": stand.SECRET_ENV},
             # no timer: the demo itself asks for exactly the months it was told
-            "scheduler": {"schedule": "", "catch_up": "none", "concurrent_months": 6 if months <= 24 else 20,
+            "scheduler": {"schedule": "", "catch_up": "none", "concurrent_months": 4 if few else 20,
                           "year_start": self.first_year(), "year_end": LAST_YEAR, "retry_base": "5s", "retry_cap": "30s"},
             "enrichment": {"poll": "2s"},
             "enhancement": {"schedule": ""},

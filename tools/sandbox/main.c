@@ -172,6 +172,7 @@ static bool load(struct sandbox *s, const struct options *o)
 	}
 	if (s->world.catalogue.skipped)
 		fprintf(stderr, "provider-sandbox: %s: %zu rows skipped\n", name, s->world.catalogue.skipped);
+	twins_find(&s->world.catalogue);
 	s->world.search = search_new(&s->world.catalogue);
 	s->world.knobs = &s->knobs;
 	knobs_init(&s->knobs);

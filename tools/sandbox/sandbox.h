@@ -45,6 +45,7 @@ extern const char *const words_surnames[WORDS_SURNAMES];
 /* ---- catalogue.c: the books of the TSV ---- */
 struct work {
 	uint32_t    id;			/* row of the catalogue, or from WORK_GENERATED on, see world.c */
+	uint32_t    twin;		/* first row that is the same work; else the id itself */
 	int	    year, month;	/* 0: of no month (invented) */
 	const char *title;		/* as the catalogue has it */
 	const char *main, *subtitle, *series;	/* its parts; "" where there is none */
@@ -74,6 +75,9 @@ void catalogue_release(struct catalogue *);
 int64_t catalogue_by_isbn(const struct catalogue *, const char isbn13[14]);
 /* Parts of a title: "Main: Subtitle (Series #1)". */
 void catalogue_split_title(struct work *, struct bf_arena *);
+
+/* ---- twins.c: the same work in two rows ---- */
+void twins_find(struct catalogue *);
 
 /* ---- world.c: editions, decoys and who holds what ---- */
 #define WORK_GENERATED 0x01000000u	/* known to the sandbox, beyond the catalogue */
@@ -120,7 +124,7 @@ void world_isbn(const struct world *, struct hit, char ret_isbn13[14]);
 bool world_by_isbn(const struct world *, const char isbn13[14], struct hit *ret);
 void world_record(const struct world *, struct hit, struct bf_arena *, struct record *ret);
 const char *world_decoy_name(unsigned slot);		/* "summary"; "edition" for editions */
-const char *world_work_name(uint32_t work, struct bf_arena *);	/* "w12", "g7", "x3" */
+const char *world_work_name(const struct work *, struct bf_arena *);	/* "w12", "g7", "x3"; twins share one */
 
 /* ---- decoys.c ---- */
 /* Turns the record of a work's first edition into its decoy of that kind. */

@@ -15,7 +15,15 @@
 #define NOTHING	    UINT32_MAX
 #define IN_MAIN	    0x80000000u	/* flag on a work's title word: it belongs to the main part */
 
-struct term { const char *word; uint32_t len, df, title_at, title_n, author_at, author_n; bool stop; };
+/* The tables of words.c, whose words spell ids; most terms are in none. */
+enum table { TABLE_NONE, TABLE_ADJECTIVE, TABLE_NOUN, TABLE_PLACE, TABLE_PERSON };
+struct term {
+	const char *word;
+	uint32_t len, df, title_at, title_n, author_at, author_n;
+	bool stop;
+	enum table table;
+	int  index;
+};
 struct posting { uint32_t term, work; bool author, main; };
 
 struct search {
@@ -167,6 +175,21 @@ static uint64_t title_hash(const char *title)
 	return dice_hash_bytes(0, key, strlen(key));
 }
 
+/* Makes terms of a table's words. */
+static void add_table(struct search *s, enum table table, const char *const *words, int n)
+{
+	char folded[BF_KEY_MAX];
+
+	for (int i = 0; i < n; i++) {
+		uint32_t t;
+
+		bf_fold(words[i], folded, sizeof(folded));
+		t = term_of(s, folded, strlen(folded));
+		s->terms[t].table = table;
+		s->terms[t].index = i;
+	}
+}
+
 /* Builds the index; the catalogue must stay. */
 struct search *search_new(const struct catalogue *c)
 {
@@ -189,6 +212,10 @@ struct search *search_new(const struct catalogue *c)
 		add_words(s, i, w->authors, true, false);
 		s->mains[i] = s->main_of[i] = title_hash(w->main);
 	}
+	add_table(s, TABLE_ADJECTIVE, words_adjectives, WORDS_ADJECTIVES);
+	add_table(s, TABLE_NOUN, words_nouns, WORDS_NOUNS);
+	add_table(s, TABLE_PLACE, words_places, WORDS_PLACES);
+	add_table(s, TABLE_PERSON, words_people, WORDS_PEOPLE);
 	build_lists(s);
 	qsort(s->mains, c->n, sizeof(*s->mains), by_value);
 	return s;
@@ -431,47 +458,36 @@ static size_t run_index(struct search *s, const struct query *query, struct qwor
 	return found;
 }
 
-/* Index of a word among a table's, folded; a trailing s and one wrong letter are forgiven. */
-static int word_index(const struct qword *q, const char *const *table, int n)
+/* The word of a table that a query's word is, or nearly is; a trailing s is forgiven. */
+static const struct term *table_word(const struct search *s, const struct qword *q)
 {
-	char folded[WORD_MAX];
-	int close = -1;
+	uint32_t bare;
 
-	for (int i = 0; i < n; i++) {
-		size_t len = strlen(table[i]);
-
-		bf_fold(table[i], folded, sizeof(folded));
-		if (q->len >= len && q->len - len <= 1 && !memcmp(q->word, folded, len) && (q->len == len || q->word[len] == 's'))
-			return i;
-		if (q->len >= 5 && near(q->word, q->len, folded, len))
-			close = i;
-	}
-	return close;
+	for (size_t i = 0; i < q->n_terms; i++)
+		if (s->terms[q->terms[i]].table)
+			return &s->terms[q->terms[i]];
+	if (q->len < 4 || q->word[q->len - 1] != 's')
+		return NULL;
+	bare = *term_slot(s, q->word, q->len - 1);
+	return bare && s->terms[bare - 1].table ? &s->terms[bare - 1] : NULL;
 }
 
 /* The generated or invented work that the words of a title spell; NOTHING when they spell none. */
-static uint32_t spelt_work(const struct qword *q, size_t n)
+static uint32_t spelt_work(const struct search *s, const struct qword *q, size_t n)
 {
-	int adjective = -1, noun = -1, place = -1, trade = -1;
+	int at[TABLE_PERSON + 1] = { -1, -1, -1, -1, -1 }, third;
 
 	for (size_t i = 0; i < n; i++) {
-		int at;
+		const struct term *t = table_word(s, &q[i]);
 
-		if (q[i].len < 3 || q[i].stop)
-			continue;
-		if ((at = word_index(&q[i], words_adjectives, WORDS_ADJECTIVES)) >= 0 && adjective < 0)
-			adjective = at;
-		else if ((at = word_index(&q[i], words_nouns, WORDS_NOUNS)) >= 0 && noun < 0)
-			noun = at;
-		else if ((at = word_index(&q[i], words_places, WORDS_PLACES)) >= 0 && place < 0)
-			place = at;
-		else if ((at = word_index(&q[i], words_people, WORDS_PEOPLE)) >= 0 && trade < 0)
-			trade = at;
+		if (t && at[t->table] < 0)
+			at[t->table] = t->index;
 	}
-	if (adjective < 0 || noun < 0 || (place < 0) == (trade < 0))
+	third = at[TABLE_PLACE] >= 0 ? at[TABLE_PLACE] : at[TABLE_PERSON];
+	if (at[TABLE_ADJECTIVE] < 0 || at[TABLE_NOUN] < 0 || (at[TABLE_PLACE] < 0) == (at[TABLE_PERSON] < 0))
 		return NOTHING;
-	return (place >= 0 ? WORK_GENERATED : WORK_INVENTED) |
-	       (uint32_t)(adjective + WORDS_ADJECTIVES * (noun + WORDS_NOUNS * (place >= 0 ? place : trade)));
+	return (at[TABLE_PLACE] >= 0 ? WORK_GENERATED : WORK_INVENTED) |
+	       (uint32_t)(at[TABLE_ADJECTIVE] + WORDS_ADJECTIVES * (at[TABLE_NOUN] + WORDS_NOUNS * third));
 }
 
 /* Do the words of the query name one of the work's authors? */
@@ -497,7 +513,7 @@ size_t search_run(const struct world *w, const struct query *query, struct bf_ar
 	struct qword *a = bf_arena_alloc(arena, QUERY_WORDS * sizeof(*a));
 	size_t nt = query_words(s, query->title, arena, t), na = query_words(s, query->author, arena, a);
 	size_t n = run_index(s, query, t, nt, a, na, ret);
-	uint32_t spelt = spelt_work(t, nt);
+	uint32_t spelt = spelt_work(s, t, nt);
 	const struct work *k = spelt == NOTHING ? NULL : world_work(w, spelt, arena);
 
 	if (k && (query->mixed ? names_author(k, t, nt) : !na || names_author(k, a, na)))

@@ -17,7 +17,7 @@ static void write_line(const struct world *w, struct hit h, struct bf_arena *a, 
 	bf_jw_init(&jw, out);
 	write_open(&jw, NULL, '{');
 	write_str(&jw, "isbn", r.isbn13);
-	write_str(&jw, "work", world_work_name(h.work, a));
+	write_str(&jw, "work", world_work_name(k, a));
 	write_str(&jw, "kind", h.slot < SLOT_DECOY ? "edition" : "decoy");
 	write_str(&jw, "what", world_decoy_name(h.slot));
 	write_str(&jw, "title", r.title);
@@ -84,7 +84,7 @@ void truth_named(const struct world *world, const struct served *s, struct bf_bu
 		write_str(&jw, "author", books[i].spelled.author);
 		bf_jw_key(&jw, "real");
 		bf_jw_bool(&jw, !(k->id & WORK_INVENTED));
-		write_str(&jw, "work", world_work_name(k->id, a));
+		write_str(&jw, "work", world_work_name(k, a));
 		write_str(&jw, "work_title", k->title);
 		write_str(&jw, "work_authors", k->authors);
 		write_open(&jw, "held_by", '[');

@@ -188,11 +188,13 @@ const struct work *world_work(const struct world *w, uint32_t id, struct bf_aren
 	return NULL;
 }
 
-/* Does the provider hold the work at all? */
+/* Does the provider hold the work at all? Twins are held together. */
 bool world_holds(const struct world *w, enum bf_provider_id p, uint32_t work)
 {
 	if (work & WORK_INVENTED)
 		return false;
+	if (work < w->catalogue.n)
+		work = w->catalogue.works[work].twin;
 	return dice_unit(dice_hash(w->knobs->seed, "holds", p, work)) < w->knobs->provider[p].coverage;
 }
 
@@ -384,9 +386,9 @@ const char *world_decoy_name(unsigned slot)
 }
 
 /* What /_truth calls a work. */
-const char *world_work_name(uint32_t work, struct bf_arena *arena)
+const char *world_work_name(const struct work *k, struct bf_arena *arena)
 {
-	char kind = work & WORK_INVENTED ? 'x' : work & WORK_GENERATED ? 'g' : 'w';
-
-	return bf_arena_printf(arena, "%c%u", kind, kind == 'w' ? work : work & CODE_MASK);
+	if (k->id & (WORK_GENERATED | WORK_INVENTED))
+		return bf_arena_printf(arena, "%c%u", k->id & WORK_INVENTED ? 'x' : 'g', k->id & CODE_MASK);
+	return bf_arena_printf(arena, "w%u", k->twin);
 }

@@ -1,8 +1,10 @@
--- Instances, locks, timers and the questions that stand to be asked all the time. Advisory locks have two ints:
--- class 1112949069 for months, 1112949070 for instances. Statements on locks run on the lock session.
+-- Instances, locks, timers and the questions that stand to be asked all the time. Advisory locks
+-- have two ints: class 1112949069 for months, 1112949070 for instances. Statements on locks run on
+-- the lock session.
 
--- The former session of this very instance may still hold its lock, on a host that has lost sight of it: it is
--- ended, and the caller asks again. Rehearsals of instances that are gone will never end by themselves.
+-- The former session of this very instance may still hold its lock, on a host that has lost sight
+-- of it: it is ended, and the caller asks again. Rehearsals of instances that are gone will never
+-- end by themselves.
 -- name: hello
 WITH made AS (
 	INSERT INTO backfill_instances (instance, host, pid, version)
@@ -16,7 +18,8 @@ WITH made AS (
 	SELECT l.objid::bigint AS id, l.pid FROM got g, LATERAL (
 		SELECT objid, pid, g.id AS after FROM pg_locks
 		WHERE locktype = 'advisory' AND classid = 1112949070 AND objsubid = 2 AND granted
-			AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+			AND database = (SELECT oid FROM pg_database
+				WHERE datname = current_database())
 			AND pid <> pg_backend_pid() OFFSET 0) AS l
 ), ended AS MATERIALIZED (
 	SELECT pg_terminate_backend(o.pid) FROM others o JOIN got g ON g.id = o.id AND NOT g.ok
@@ -26,11 +29,13 @@ WITH made AS (
 		completed_at = now()
 	FROM got g
 	WHERE j.dry_run AND j.status NOT IN ('complete', 'failed')
-		AND j.instance_id IS DISTINCT FROM g.id AND j.instance_id NOT IN (SELECT id FROM others)
+		AND j.instance_id IS DISTINCT FROM g.id AND j.instance_id NOT IN (SELECT id
+			FROM others)
 	RETURNING 1
 )
 SELECT g.id, g.ok, NOT EXISTS (SELECT FROM others) AS alone,
-	(extract(epoch FROM clock_timestamp() - pg_postmaster_start_time()) * 1000)::bigint AS up_ms,
+	(extract(epoch FROM clock_timestamp() - pg_postmaster_start_time()) * 1000)::bigint AS
+		up_ms,
 	set_config('backfill.session', $6::text, false) AS token,
 	(SELECT count(*) FROM ended) AS ended, (SELECT count(*) FROM dead) AS dead
 FROM got g
@@ -40,11 +45,13 @@ WITH asked AS MATERIALIZED (
 	SELECT * FROM unnest($1::int[], $2::int[], $3::bigint[]) AS t (year, month, fence)
 ), mine AS MATERIALIZED (
 	SELECT a.* FROM asked a JOIN backfill_log b
-		ON b.year = a.year AND b.month = a.month AND b.fence = a.fence AND b.status = 'processing'
+		ON b.year = a.year AND b.month = a.month AND b.fence = a.fence
+			AND b.status = 'processing'
 ), locked AS MATERIALIZED (
 	SELECT pg_try_advisory_lock(1112949069, m.year * 12 + m.month - 1) FROM mine m
 	WHERE NOT EXISTS (
-		SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = 1112949069 AND objsubid = 2 AND granted
+		SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = 1112949069
+			AND objsubid = 2 AND granted
 			AND objid::bigint = m.year * 12 + m.month - 1 AND pid = pg_backend_pid())
 )
 SELECT a.year, a.month, a.fence FROM asked a, (SELECT count(*) FROM locked) AS before
@@ -56,31 +63,38 @@ WHERE NOT EXISTS (
 SELECT count(pg_advisory_unlock(1112949069, a.year * 12 + a.month - 1)) AS count
 FROM unnest($1::int[], $2::int[], $3::bigint[]) AS a (year, month, fence)
 WHERE NOT EXISTS (
-		SELECT FROM backfill_log b WHERE b.year = a.year AND b.month = a.month AND b.status = 'processing'
+		SELECT FROM backfill_log b WHERE b.year = a.year AND b.month = a.month
+			AND b.status = 'processing'
 			AND b.owner_id = $4::int AND b.fence > a.fence)
 	AND EXISTS (
-		SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = 1112949069 AND objsubid = 2 AND granted
+		SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = 1112949069
+			AND objsubid = 2 AND granted
 			AND objid::bigint = a.year * 12 + a.month - 1 AND pid = pg_backend_pid())
 
--- Everything at once. Locks of mine that are missing are taken; locks I hold for nothing (a claim whose answer
--- was lost) are let go. On a server that has once been promoted the age of the own session stands in for the
--- time since the promotion, which the server does not tell: no session is older.
--- queue_depth stops counting at 100000, so that a long queue does not make every pulse long.
+-- Everything at once. Locks of mine that are missing are taken; locks I hold for nothing (a claim
+-- whose answer was lost) are let go. On a server that has once been promoted the age of the own
+-- session stands in for the time since the promotion, which the server does not tell: no session is
+-- older. queue_depth stops counting at 100000, so that a long queue does not make every pulse long.
 -- name: pulse
 WITH mine AS MATERIALIZED (
 	SELECT * FROM unnest($1::int[], $2::int[], $3::bigint[]) AS t (year, month, fence)
 ), held AS MATERIALIZED (
-	SELECT classid::bigint AS class, objid::bigint AS key, pid = pg_backend_pid() AS own FROM pg_locks
-	WHERE locktype = 'advisory' AND classid IN (1112949069, 1112949070) AND objsubid = 2 AND granted
+	SELECT classid::bigint AS class, objid::bigint AS key, pid = pg_backend_pid() AS own
+		FROM pg_locks
+	WHERE locktype = 'advisory' AND classid IN (1112949069, 1112949070) AND objsubid = 2
+		AND granted
 		AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 ), busy AS MATERIALIZED (
 	SELECT b.year, b.month, b.fence, b.year * 12 + b.month - 1 AS key, b.job_id, b.owner_id,
-		coalesce(b.progressed_at, b.started_at, b.created_at) <= now() - $4::bigint * interval '1 ms' AS stuck,
-		EXISTS (SELECT FROM mine m WHERE m.year = b.year AND m.month = b.month AND m.fence = b.fence) AS mine
+		coalesce(b.progressed_at, b.started_at,
+			b.created_at) <= now() - $4::bigint * interval '1 ms' AS stuck,
+		EXISTS (SELECT FROM mine m WHERE m.year = b.year AND m.month = b.month
+			AND m.fence = b.fence) AS mine
 	FROM backfill_log b WHERE b.status = 'processing'
 ), locked AS MATERIALIZED (
 	SELECT pg_try_advisory_lock(1112949069, b.key) FROM busy b
-	WHERE b.mine AND NOT EXISTS (SELECT FROM held h WHERE h.class = 1112949069 AND h.key = b.key AND h.own)
+	WHERE b.mine AND NOT EXISTS (SELECT FROM held h WHERE h.class = 1112949069
+		AND h.key = b.key AND h.own)
 ), dropped AS MATERIALIZED (
 	SELECT pg_advisory_unlock(1112949069, h.key::int) FROM held h
 	WHERE h.class = 1112949069 AND h.own AND $5::int > 0
@@ -91,11 +105,14 @@ SELECT 'clock' AS kind, (extract(epoch FROM now()) * 1000000)::bigint AS a,
 	(extract(epoch FROM now() - CASE WHEN pg_walfile_name(pg_current_wal_lsn()) LIKE '00000001%'
 		THEN pg_postmaster_start_time()
 		ELSE greatest(pg_postmaster_start_time(), (
-			SELECT backend_start FROM pg_stat_get_activity(pg_backend_pid()))) END) * 1000)::bigint AS b,
+			SELECT backend_start
+				FROM pg_stat_get_activity(pg_backend_pid()))) END) * 1000)::bigint
+				AS b,
 	(SELECT count(*) FROM locked) AS c, (SELECT count(*) FROM dropped) AS d,
 	current_setting('backfill.session', true) AS s, NULL::text AS t
 UNION ALL
-SELECT 'instance', * FROM (SELECT key, NULL::bigint, NULL::bigint, NULL::bigint, NULL::text, NULL::text
+SELECT 'instance', * FROM (SELECT key, NULL::bigint, NULL::bigint, NULL::bigint, NULL::text,
+	NULL::text
 	FROM held WHERE class = 1112949070 ORDER BY key) AS x
 UNION ALL
 SELECT 'orphan', b.year, b.month, b.fence, b.stuck::int, NULL, NULL FROM busy b
@@ -103,21 +120,24 @@ WHERE NOT b.mine AND (b.stuck OR (b.job_id IS NOT NULL
 	AND NOT EXISTS (SELECT FROM held h WHERE h.class = 1112949069 AND h.key = b.key)))
 UNION ALL
 SELECT 'retry', count(*) FILTER (WHERE next_attempt_at IS NULL OR next_attempt_at <= now()),
-	ceil(extract(epoch FROM min(next_attempt_at) FILTER (WHERE next_attempt_at > now()) - now()) * 1000)::bigint,
+	ceil(extract(epoch FROM min(next_attempt_at) FILTER (WHERE next_attempt_at > now()) - now())
+		* 1000)::bigint,
 	NULL, NULL, NULL, NULL
 FROM backfill_log WHERE status = 'retry'
 UNION ALL
 SELECT 'pause', NULL, NULL, NULL, NULL, coalesce(note, ''), NULL FROM backfill_control
 WHERE paused AND (until IS NULL OR until > now())
 UNION ALL
-SELECT 'closure', ceil(extract(epoch FROM closed_until - now()) * 1000)::bigint, failures, NULL, NULL,
+SELECT 'closure', ceil(extract(epoch FROM closed_until - now()) * 1000)::bigint, failures, NULL,
+	NULL,
 	provider || ' ' || kind, reason
 FROM provider_state WHERE closed_until > now() AND kind <> 'none'
 UNION ALL
 SELECT 'total', count(*), NULL, NULL, NULL, status, NULL FROM backfill_log GROUP BY status
 UNION ALL
 SELECT 'queue', count(*), NULL, NULL, NULL, NULL, NULL FROM (
-	SELECT FROM enrichment_queue WHERE status = 'pending' AND queued_by = 'backfilld' LIMIT 100000) AS waiting
+	SELECT FROM enrichment_queue WHERE status = 'pending' AND queued_by = 'backfilld'
+		LIMIT 100000) AS waiting
 UNION ALL
 SELECT 'quota', used, daily_limit, NULL, NULL, NULL, NULL FROM api_quota
 WHERE provider = 'isbndb' AND day = backfill_provider_day('isbndb', now())
@@ -128,7 +148,8 @@ WITH taken AS (
 	INSERT INTO backfill_timers AS t (name, last_run, instance)
 	VALUES ($1::text, to_timestamp($2::bigint), $3::text)
 	ON CONFLICT (name) DO UPDATE SET last_run = excluded.last_run, instance = excluded.instance
-	WHERE t.last_run < excluded.last_run OR (t.last_run = excluded.last_run AND t.instance = excluded.instance)
+	WHERE t.last_run < excluded.last_run OR (t.last_run = excluded.last_run
+		AND t.instance = excluded.instance)
 	RETURNING 1
 )
 SELECT CASE WHEN EXISTS (SELECT FROM taken) THEN 'done' ELSE 'refused' END AS outcome
@@ -141,38 +162,45 @@ WITH made AS (
 	RETURNING 1
 )
 SELECT CASE WHEN EXISTS (SELECT FROM made) THEN -1
-	ELSE extract(epoch FROM coalesce((SELECT last_run FROM backfill_timers WHERE name = $1::text), now()))::bigint
+	ELSE extract(epoch FROM coalesce((SELECT last_run FROM backfill_timers
+		WHERE name = $1::text), now()))::bigint
 	END AS last_run
 
 -- name: pause
-INSERT INTO backfill_control (one, paused, note, until) VALUES (true, $1::bool, $2::text, $3::timestamptz)
+INSERT INTO backfill_control (one, paused, note, until) VALUES (true, $1::bool, $2::text,
+	$3::timestamptz)
 ON CONFLICT (one) DO UPDATE
 SET paused = excluded.paused, note = excluded.note, until = excluded.until, updated_at = now()
 RETURNING 'done' AS outcome
 
--- What operators do to a month. The fence is raised, so that an owner loses the month and the event has a step.
+-- What operators do to a month. The fence is raised, so that an owner loses the month and the event
+-- has a step.
 -- name: operator_retry
 WITH month AS MATERIALIZED (
 	SELECT id, status FROM backfill_log WHERE year = $1::int AND month = $2::int FOR UPDATE
 ), moved AS (
 	UPDATE backfill_log b
-	SET status = 'retry', retry_count = least(b.retry_count, 4), next_attempt_at = now(), completed_at = NULL,
+	SET status = 'retry', retry_count = least(coalesce(b.retry_count, 0), 4),
+		next_attempt_at = now(), completed_at = NULL,
 		fence = b.fence + 1
 	FROM month m WHERE b.id = m.id AND m.status IN ('retry', 'failed')
 	RETURNING b.*, m.status AS was
 ), job AS (
 	UPDATE backfill_jobs j
-	SET status = 'queued', progress = 'waiting for the next attempt', updated_at = now(), completed_at = NULL
+	SET status = 'queued', progress = 'waiting for the next attempt', updated_at = now(),
+		completed_at = NULL
 	FROM moved m WHERE j.job_id = m.job_id
 	RETURNING 1
 ), event AS (
-	INSERT INTO backfill_events (year, month, fence, step, instance, job_id, from_stage, to_stage, event, detail)
+	INSERT INTO backfill_events (year, month, fence, step, instance, job_id, from_stage,
+		to_stage, event, detail)
 	SELECT m.year, m.month, m.fence, 1, $3::text, m.job_id, m.was, 'retry', 'operator_retry',
 		jsonb_build_object('retry_count', m.retry_count)
 	FROM moved m, (SELECT count(*) FROM job) AS before
 	RETURNING 1
 )
-SELECT CASE WHEN EXISTS (SELECT FROM event) THEN 'done' WHEN EXISTS (SELECT FROM month) THEN 'refused'
+SELECT CASE WHEN EXISTS (SELECT FROM event) THEN 'done' WHEN EXISTS (SELECT FROM month)
+	THEN 'refused'
 	ELSE 'not_mine' END AS outcome
 
 -- name: operator_cancel
@@ -180,55 +208,71 @@ WITH month AS MATERIALIZED (
 	SELECT id, status FROM backfill_log WHERE year = $1::int AND month = $2::int FOR UPDATE
 ), moved AS (
 	UPDATE backfill_log b
-	SET status = 'failed', error_message = 'cancelled', completed_at = greatest(now(), b.started_at),
+	SET status = 'failed', error_message = 'cancelled', completed_at = greatest(now(),
+		b.started_at),
 		next_attempt_at = NULL, owner = NULL, owner_id = NULL, fence = b.fence + 1
 	FROM month m WHERE b.id = m.id AND m.status IN ('processing', 'retry')
 	RETURNING b.*, m.status AS was
 ), job AS (
 	UPDATE backfill_jobs j
-	SET status = 'failed', error = 'cancelled', progress = 'cancelled', updated_at = now(), completed_at = now()
+	SET status = 'failed', error = 'cancelled', progress = 'cancelled', updated_at = now(),
+		completed_at = now()
 	FROM moved m WHERE j.job_id = m.job_id
 	RETURNING 1
 ), event AS (
-	INSERT INTO backfill_events (year, month, fence, step, instance, job_id, from_stage, to_stage, event, detail)
+	INSERT INTO backfill_events (year, month, fence, step, instance, job_id, from_stage,
+		to_stage, event, detail)
 	SELECT m.year, m.month, m.fence, 1, $3::text, m.job_id, CASE m.was WHEN 'processing'
 		THEN coalesce(m.stage, 'claimed') ELSE m.was END, 'failed', 'operator_cancel', NULL
 	FROM moved m, (SELECT count(*) FROM job) AS before
 	RETURNING 1
 )
-SELECT CASE WHEN EXISTS (SELECT FROM event) THEN 'done' WHEN EXISTS (SELECT FROM month) THEN 'refused'
+SELECT CASE WHEN EXISTS (SELECT FROM event) THEN 'done' WHEN EXISTS (SELECT FROM month)
+	THEN 'refused'
 	ELSE 'not_mine' END AS outcome
 
 -- name: operator_reset
 WITH month AS MATERIALIZED (
-	SELECT id, status, job_id FROM backfill_log WHERE year = $1::int AND month = $2::int FOR UPDATE
+	SELECT id, status, job_id FROM backfill_log WHERE year = $1::int
+		AND month = $2::int FOR UPDATE
 ), moved AS (
 	UPDATE backfill_log b
-	SET status = 'pending', stage = NULL, job_id = NULL, fence = b.fence + 1, owner = NULL, owner_id = NULL,
-		claimed_from = NULL, progressed_at = NULL, next_attempt_at = NULL, cost_usd = 0, round = 0,
-		free_calls = 0, synthetic_works = NULL, already_enriched = NULL, books_generated = 0,
-		isbns_resolved = 0, isbns_queued = 0, resolution_rate = NULL, gemini_calls = 0, xai_calls = 0,
-		isbndb_calls = 0, started_at = NULL, completed_at = NULL, error_message = NULL, retry_count = 0,
+	SET status = 'pending', stage = NULL, job_id = NULL, fence = b.fence + 1, owner = NULL,
+		owner_id = NULL,
+		claimed_from = NULL, progressed_at = NULL, next_attempt_at = NULL, cost_usd = 0,
+			round = 0,
+		free_calls = 0, synthetic_works = NULL, already_enriched = NULL,
+			books_generated = 0,
+		isbns_resolved = 0, isbns_queued = 0, resolution_rate = NULL, gemini_calls = 0,
+			xai_calls = 0,
+		isbndb_calls = 0, started_at = NULL, completed_at = NULL, error_message = NULL,
+			retry_count = 0,
 		last_retry_at = NULL
 	FROM month m WHERE b.id = m.id AND m.status <> 'processing'
 	RETURNING b.*, m.status AS was, m.job_id AS old_job
 ), answers AS (
-	DELETE FROM backfill_answers a USING moved m WHERE a.year = m.year AND a.month = m.month RETURNING 1
+	DELETE FROM backfill_answers a USING moved m WHERE a.year = m.year AND a.month = m.month
+		RETURNING 1
 ), candidates AS (
-	DELETE FROM backfill_candidates c USING moved m WHERE c.year = m.year AND c.month = m.month RETURNING 1
+	DELETE FROM backfill_candidates c USING moved m WHERE c.year = m.year AND c.month = m.month
+		RETURNING 1
 ), job AS (
 	UPDATE backfill_jobs j
-	SET status = 'failed', error = 'the month was reset', progress = 'failed', updated_at = now(),
+	SET status = 'failed', error = 'the month was reset', progress = 'failed',
+		updated_at = now(),
 		completed_at = now()
 	FROM moved m WHERE j.job_id = m.old_job AND j.status NOT IN ('complete', 'failed')
 	RETURNING 1
 ), event AS (
-	INSERT INTO backfill_events (year, month, fence, step, instance, job_id, from_stage, to_stage, event, detail)
+	INSERT INTO backfill_events (year, month, fence, step, instance, job_id, from_stage,
+		to_stage, event, detail)
 	SELECT m.year, m.month, m.fence, 1, $3::text, m.old_job, m.was, 'pending', 'operator_reset',
 		jsonb_build_object('answers', a.n, 'candidates', c.n)
-	FROM moved m, (SELECT count(*) AS n FROM answers) AS a, (SELECT count(*) AS n FROM candidates) AS c,
+	FROM moved m, (SELECT count(*) AS n FROM answers) AS a, (SELECT count(*) AS n
+		FROM candidates) AS c,
 		(SELECT count(*) FROM job) AS before
 	RETURNING 1
 )
-SELECT CASE WHEN EXISTS (SELECT FROM event) THEN 'done' WHEN EXISTS (SELECT FROM month) THEN 'refused'
+SELECT CASE WHEN EXISTS (SELECT FROM event) THEN 'done' WHEN EXISTS (SELECT FROM month)
+	THEN 'refused'
 	ELSE 'not_mine' END AS outcome

@@ -1,24 +1,27 @@
 -- Quota and the shared state of providers.
 
--- Today's row, made before the first reservation of the day; a statement of its own, so that reserve sees it
--- whoever made it.
+-- Today's row, made before the first reservation of the day; a statement of its own, so that
+-- reserve sees it whoever made it.
 -- name: quota_row
 INSERT INTO api_quota (provider, day, daily_limit, reserve)
 SELECT $1::text, backfill_provider_day($1::text, now()), $2::int, $3::int
 WHERE NOT EXISTS (
-	SELECT FROM api_quota WHERE provider = $1::text AND day = backfill_provider_day($1::text, now()))
+	SELECT FROM api_quota WHERE provider = $1::text AND day = backfill_provider_day($1::text,
+		now()))
 ON CONFLICT (provider, day) DO NOTHING
 
--- Each of the wanted is granted whole or not at all, in order, while the room lasts. The months are locked
--- first, as in flush. used is NULL when today has no row yet: then nothing has happened.
+-- Each of the wanted is granted whole or not at all, in order, while the room lasts. The months are
+-- locked first, as in flush. used is NULL when today has no row yet: then nothing has happened.
 -- name: reserve
 WITH RECURSIVE given AS MATERIALIZED (
 	SELECT t.year, t.month, t.fence, t.units::bigint AS units, t.ord
-	FROM unnest($4::int[], $5::int[], $6::bigint[], $7::int[]) WITH ORDINALITY AS t (year, month, fence, units, ord)
+	FROM unnest($4::int[], $5::int[], $6::bigint[], $7::int[]) WITH ORDINALITY AS t (year,
+		month, fence, units, ord)
 ), months AS MATERIALIZED (
 	SELECT b.id, b.year, b.month, b.fence FROM backfill_log b
 	WHERE b.status = 'processing'
-		AND (b.year, b.month, b.fence) IN (SELECT g.year, g.month, g.fence FROM given g WHERE g.fence > 0)
+		AND (b.year, b.month, b.fence) IN (SELECT g.year, g.month, g.fence FROM given g
+			WHERE g.fence > 0)
 	ORDER BY b.year, b.month
 	FOR UPDATE OF b
 ), current AS MATERIALIZED (
@@ -27,13 +30,15 @@ WITH RECURSIVE given AS MATERIALIZED (
 	FOR UPDATE OF q
 ), wanted AS MATERIALIZED (
 	SELECT g.ord, g.units, m.id, g.year > 0 AND g.fence > 0 AND m.id IS NULL AS lost
-	FROM given g LEFT JOIN months m ON m.year = g.year AND m.month = g.month AND m.fence = g.fence
+	FROM given g LEFT JOIN months m ON m.year = g.year AND m.month = g.month
+		AND m.fence = g.fence
 ), granted AS (
 	SELECT 0::bigint AS ord, 0::bigint AS units, (SELECT used FROM current) AS used
 	UNION ALL
 	SELECT w.ord, n.units, g.used + n.units
 	FROM granted g JOIN wanted w ON w.ord = g.ord + 1, LATERAL (
-		SELECT CASE WHEN w.lost OR ($2::int > 0 AND g.used + w.units > $2::int - $3::int) THEN 0::bigint
+		SELECT CASE WHEN w.lost OR ($2::int > 0 AND g.used + w.units > $2::int - $3::int)
+			THEN 0::bigint
 			ELSE w.units END AS units) AS n
 ), raised AS (
 	UPDATE api_quota q
@@ -43,9 +48,11 @@ WITH RECURSIVE given AS MATERIALIZED (
 	RETURNING q.used
 ), counted AS (
 	UPDATE backfill_log b
-	SET gemini_calls = coalesce(b.gemini_calls, 0) + CASE $1::text WHEN 'gemini' THEN s.n ELSE 0 END,
+	SET gemini_calls = coalesce(b.gemini_calls, 0) + CASE $1::text WHEN 'gemini' THEN s.n
+		ELSE 0 END,
 		xai_calls = coalesce(b.xai_calls, 0) + CASE $1::text WHEN 'xai' THEN s.n ELSE 0 END,
-		isbndb_calls = coalesce(b.isbndb_calls, 0) + CASE $1::text WHEN 'isbndb' THEN s.n ELSE 0 END
+		isbndb_calls = coalesce(b.isbndb_calls, 0) + CASE $1::text WHEN 'isbndb' THEN s.n
+			ELSE 0 END
 	FROM (
 		SELECT w.id, sum(g.units)::bigint AS n FROM granted g JOIN wanted w ON w.ord = g.ord
 		WHERE w.id IS NOT NULL GROUP BY w.id
@@ -55,7 +62,8 @@ WITH RECURSIVE given AS MATERIALIZED (
 )
 SELECT w.ord - 1 AS index, g.units AS granted, w.lost, (SELECT used FROM raised) AS used,
 	backfill_time(backfill_provider_reset($1::text, now())) AS reset_at,
-	ceil(extract(epoch FROM backfill_provider_reset($1::text, now()) - now()) * 1000)::bigint AS reset_in_ms
+	ceil(extract(epoch FROM backfill_provider_reset($1::text,
+		now()) - now()) * 1000)::bigint AS reset_in_ms
 FROM granted g JOIN wanted w ON w.ord = g.ord
 ORDER BY w.ord
 
@@ -67,11 +75,13 @@ SELECT coalesce((SELECT used FROM api_quota
 -- name: close_provider
 INSERT INTO provider_state AS p (provider, kind, closed_until, reason, failures, updated_by)
 SELECT $1::text, $2::text, CASE WHEN $2::text = 'quota' AND $3::bigint = 0
-		THEN backfill_provider_reset($1::text, now()) ELSE now() + $3::bigint * interval '1 ms' END,
+		THEN backfill_provider_reset($1::text, now())
+			ELSE now() + $3::bigint * interval '1 ms' END,
 	$5::text, $4::int, $6::text
 ON CONFLICT (provider) DO UPDATE
 SET kind = CASE WHEN p.closed_until > excluded.closed_until THEN p.kind ELSE excluded.kind END,
-	reason = CASE WHEN p.closed_until > excluded.closed_until THEN p.reason ELSE excluded.reason END,
+	reason = CASE WHEN p.closed_until > excluded.closed_until THEN p.reason
+		ELSE excluded.reason END,
 	failures = CASE WHEN p.closed_until > now() THEN greatest(p.failures, excluded.failures)
 		ELSE excluded.failures END,
 	closed_until = greatest(p.closed_until, excluded.closed_until),
@@ -81,12 +91,13 @@ RETURNING 'done' AS outcome
 -- name: open_provider
 INSERT INTO provider_state (provider, updated_by) VALUES ($1::text, $2::text)
 ON CONFLICT (provider) DO UPDATE
-SET kind = 'none', closed_until = NULL, reason = NULL, failures = 0, probe_until = NULL, updated_at = now(),
+SET kind = 'none', closed_until = NULL, reason = NULL, failures = 0, probe_until = NULL,
+	updated_at = now(),
 	updated_by = excluded.updated_by
 RETURNING 'done' AS outcome
 
--- One instance at a time may ask a provider that was closed. A second of grace: closures were counted down
--- by the instances' own clocks.
+-- One instance at a time may ask a provider that was closed. A second of grace: closures were
+-- counted down by the instances' own clocks.
 -- name: probe_provider
 WITH taken AS (
 	INSERT INTO provider_state AS p (provider, probe_until, updated_by)

@@ -2,24 +2,31 @@
 
 -- Sets this session's mark; a session behind a pooler in transaction mode shows somebody else's.
 -- name: session_mark
-SELECT current_setting('backfill.session', true) AS before, set_config('backfill.session', $1::text, false) AS now
+SELECT current_setting('backfill.session', true) AS before, set_config('backfill.session',
+	$1::text, false) AS now
 
 -- name: schema_facts
-SELECT current_setting('server_encoding') AS encoding, current_setting('backfill.session', true) AS mark,
+SELECT current_setting('server_encoding') AS encoding, current_setting('backfill.session',
+	true) AS mark,
 	current_user AS role, to_regclass('schema_migrations') IS NOT NULL AS migrated
 
--- What this role may not do, as the words of a GRANT. Tables that do not exist are the migrations' business.
+-- What this role may not do, as the words of a GRANT. Tables that do not exist are the migrations'
+-- business.
 -- name: schema_rights
 SELECT format('%s ON %s', n.need, n.object) AS missing
-FROM (VALUES ('backfill_log'), ('backfill_jobs'), ('backfill_answers'), ('backfill_candidates'), ('backfill_events'),
-		('api_usage'), ('api_quota'), ('provider_state'), ('isbn_resolutions'), ('backfill_instances'),
+FROM (VALUES ('backfill_log'), ('backfill_jobs'), ('backfill_answers'), ('backfill_candidates'),
+	('backfill_events'),
+		('api_usage'), ('api_quota'), ('provider_state'), ('isbn_resolutions'),
+			('backfill_instances'),
 		('backfill_timers'), ('backfill_control'), ('backfill_flushes'), ('enriched_works'),
-		('enriched_editions'), ('enriched_authors'), ('work_authors_enriched'), ('enrichment_queue'),
+		('enriched_editions'), ('enriched_authors'), ('work_authors_enriched'),
+			('enrichment_queue'),
 		('enrichment_log')) AS t (name)
 CROSS JOIN (VALUES ('SELECT'), ('INSERT'), ('UPDATE'), ('DELETE')) AS r (need)
 CROSS JOIN LATERAL (SELECT r.need, t.name AS object) AS n
 WHERE to_regclass(t.name) IS NOT NULL AND NOT has_table_privilege(to_regclass(t.name), r.need)
-	AND NOT (r.need = 'DELETE' AND t.name IN ('backfill_log', 'enriched_works', 'enriched_editions',
+	AND NOT (r.need = 'DELETE' AND t.name IN ('backfill_log', 'enriched_works',
+		'enriched_editions',
 		'enriched_authors', 'work_authors_enriched', 'enrichment_queue'))
 UNION ALL
 SELECT format('USAGE ON SEQUENCE %s', s.name)
@@ -34,9 +41,11 @@ SELECT number, checksum FROM schema_migrations ORDER BY number
 SELECT pg_try_advisory_lock(1112949072, 1) AS ok
 
 -- name: migrate_facts
-SELECT to_regclass('schema_migrations') IS NOT NULL AS migrated, current_setting('server_encoding') AS encoding
+SELECT to_regclass('schema_migrations') IS NOT NULL AS migrated,
+	current_setting('server_encoding') AS encoding
 
--- Indexes that an interrupted concurrent build has left half made; IF NOT EXISTS would take them for whole.
+-- Indexes that an interrupted concurrent build has left half made; IF NOT EXISTS would take them
+-- for whole.
 -- name: migrate_invalid
 SELECT i.indexrelid::regclass::text AS name FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
 WHERE NOT i.indisvalid AND position(' ' || c.relname || ' ' IN replace($1::text, chr(10), ' ')) > 0

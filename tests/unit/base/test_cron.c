@@ -123,8 +123,8 @@ static void test_next_when_clocks_change(void **state)
 		int64_t next = bf_cron_next(&c, f->zone, at(f->from));
 
 		if (next != at(f->next))
-			fail_msg("%s in %s after %s: %lld instead of %lld", f->expr, f->zone, f->from,
-				 (long long)next, (long long)at(f->next));
+			fail_msg("%s in %s after %s: %lld instead of %lld", f->expr, f->zone,
+				 f->from, (long long)next, (long long)at(f->next));
 	}
 }
 
@@ -150,7 +150,8 @@ static void test_prev(void **state)
 		int64_t prev = bf_cron_prev(&c, f->zone, at(f->from));
 
 		if (prev != (f->next ? at(f->next) : -1))
-			fail_msg("%s in %s before %s: %lld", f->expr, f->zone, f->from, (long long)prev);
+			fail_msg("%s in %s before %s: %lld", f->expr, f->zone, f->from,
+				 (long long)prev);
 	}
 }
 
@@ -159,7 +160,8 @@ static bool reading_matches(const struct bf_cron *c, const struct tm *tm)
 {
 	bool dom = c->dom >> tm->tm_mday & 1, dow = c->dow >> tm->tm_wday & 1;
 
-	return (c->minute >> tm->tm_min & 1) && (c->hour >> tm->tm_hour & 1) && (c->month >> (tm->tm_mon + 1) & 1) &&
+	return (c->minute >> tm->tm_min & 1) && (c->hour >> tm->tm_hour & 1) &&
+		(c->month >> (tm->tm_mon + 1) & 1) &&
 		(c->dom_star || c->dow_star ? dom && dow : dom || dow);
 }
 
@@ -218,10 +220,13 @@ static void compare(const char *expr, bool follows_clock, const char *zone, int6
 			next++;
 		while (prev >= 0 && !fires[prev])
 			prev--;
-		if (next < MINUTES && bf_cron_next(&c, zone, start + i * 60 + 5) != start + next * 60)
-			fail_msg("%s in %s: next after %lld", expr, zone, (long long)start + i * 60 + 5);
+		if (next < MINUTES &&
+		    bf_cron_next(&c, zone, start + i * 60 + 5) != start + next * 60)
+			fail_msg("%s in %s: next after %lld", expr, zone,
+				 (long long)start + i * 60 + 5);
 		if (prev >= 0 && bf_cron_prev(&c, zone, start + i * 60 + 5) != start + prev * 60)
-			fail_msg("%s in %s: prev before %lld", expr, zone, (long long)start + i * 60 + 5);
+			fail_msg("%s in %s: prev before %lld", expr, zone,
+				 (long long)start + i * 60 + 5);
 	}
 	assert_string_equal(getenv("TZ"), zone);
 	unsetenv("TZ");
@@ -247,7 +252,8 @@ static void test_against_the_slow_way(void **state)
 	(void)state;
 	for (size_t z = 0; z < BF_COUNT(changes); z++)
 		for (size_t e = 0; e < BF_COUNT(exprs); e++)
-			compare(exprs[e].expr, exprs[e].follows_clock, changes[z].zone, at(changes[z].change));
+			compare(exprs[e].expr, exprs[e].follows_clock, changes[z].zone,
+				at(changes[z].change));
 }
 
 /* What is wrong is refused with the name of its field, and the struct is left alone. */
@@ -283,7 +289,8 @@ static void test_refusals(void **state)
 /* Zones are names of compiled zone files of the system and nothing else. */
 static void test_timezones(void **state)
 {
-	static const char *const good[] = { "UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+5" };
+	static const char *const good[] = { "UTC", "Europe/Berlin",
+					    "America/Argentina/Buenos_Aires", "Etc/GMT+5" };
 	static const char *const bad[] = {
 		"", "/etc/localtime", "../../../etc/passwd", "Europe/../UTC", "Europe", "Europe/Atlantis", "zone.tab",
 		"tzdata.zi", "UTC ", "Europe/Berlin\n", "EST5EDT,M3.2.0,M11.1.0"

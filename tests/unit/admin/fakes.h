@@ -1,0 +1,36 @@
+/*
+ * fakes: the doors that the interface stands on, in memory and on a plain libevent loop, so that a test decides what the
+ * database says and sees what it was asked.
+ */
+#ifndef FAKES_H
+#define FAKES_H
+#include "backfill/admin.h"
+
+struct fakes {
+	/* what the doors answer */
+	bool database_up, locks_up, any_ai;
+	bool hold;					/* questions wait for fakes_answer() */
+	const char *blocked;
+	struct bf_error error;				/* class NONE: success */
+	enum bf_store_outcome outcome;
+	const char *json;
+	int64_t count;
+	struct bf_claim claim;
+	struct bf_harvest_reply harvest;
+	const struct bf_pulse *pulse;
+	struct bf_month_ref held;			/* year 0: none */
+	/* what they were asked */
+	int asked, cancelled, lost;
+	char last[32];
+	int batch_size, year_low, year_high;
+	bool force_retry, paused;
+	char note[64], until[40];
+	struct bf_harvest harvest_ask;
+	struct bf_seed seed;
+};
+extern struct fakes fakes;
+void fakes_reset(void);
+struct bf_loop *fakes_loop_new(void);
+void fakes_loop_free(struct bf_loop *);
+void fakes_answer(void);	/* the last question that is held */
+#endif

@@ -1,0 +1,632 @@
+/* The interface over a real socket, with every door below it faked: what each route asks, and what it makes of the answer. */
+#include <sys/socket.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include <event2/event.h>
+#include <event2/http.h>
+#include "fakes.h"
+#include "server.h"
+
+#define SECRET "correct horse"
+#define TURNS 5000			/* of at most 2 ms each, before a test gives up */
+
+struct stand {
+	struct bf_loop *loop;
+	struct bf_config config;
+	struct bf_admin *admin;
+	uint16_t port;
+	int status;
+	char reply[262144];		/* the whole answer */
+	const char *body;
+};
+static struct stand stand;
+
+/* A running interface. */
+static int setup(void **state)
+{
+	static char listen[] = "127.0.0.1:0", secret[] = SECRET, recent[] = "contemporary-notable", plain[] = "baseline";
+	struct bf_admin_parts parts = { 0 };
+	struct sockaddr_in address = { 0 };
+	socklen_t len = sizeof(address);
+	struct bf_error err;
+
+	(void)state;
+	memset(&stand, 0, sizeof(stand));
+	fakes_reset();
+	bf_log_setup(BF_ERROR, false);
+	stand.config.admin.listen = listen;
+	stand.config.admin.secret = secret;
+	stand.config.admin.max_body = 1000;
+	stand.config.scheduler.batch_size = 10;
+	stand.config.scheduler.year_start = 2000;
+	stand.config.scheduler.year_end = 2024;
+	stand.config.generation.books_per_provider = 20;
+	stand.config.generation.prompt_recent = recent;
+	stand.config.generation.prompt_recent_from = 2020;
+	stand.config.generation.prompt_default = plain;
+	stand.loop = fakes_loop_new();
+	parts.loop = stand.loop;
+	parts.locks = (struct bf_pg *)(void *)&stand;	/* anything but the pool's NULL */
+	stand.admin = bf_admin_new(&parts, &stand.config, &err);
+	assert_non_null(stand.admin);
+	bf_admin_schema(stand.admin, BF_SCHEMA_OK, NULL);
+	assert_int_equal(getsockname(evhttp_bound_socket_get_fd(stand.admin->bound), (struct sockaddr *)&address, &len), 0);
+	stand.port = ntohs(address.sin_port);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	bf_admin_free(stand.admin);
+	fakes_loop_free(stand.loop);
+	return 0;
+}
+
+/* One turn of the loop, waiting a little for something to happen on the client's side. */
+static void turn(int fd)
+{
+	struct pollfd waiting = { .fd = fd, .events = POLLIN };
+
+	event_base_loop(bf_loop_base(stand.loop), EVLOOP_NONBLOCK);
+	poll(&waiting, 1, 2);
+}
+
+static int client_open(void)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(stand.port) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_true(fd >= 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	return fd;
+}
+
+static void client_send(int fd, const char *text)
+{
+	assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
+}
+
+/* Everything up to the end of the connection. */
+static void client_read(int fd)
+{
+	size_t len = 0;
+
+	for (int i = 0; i < TURNS; i++) {
+		ssize_t n = recv(fd, stand.reply + len, sizeof(stand.reply) - 1 - len, MSG_DONTWAIT);
+
+		if (n == 0)
+			break;
+		if (n > 0)
+			len += (size_t)n;
+		else
+			turn(fd);
+	}
+	stand.reply[len] = '\0';
+	stand.status = strncmp(stand.reply, "HTTP/1.1 ", 9) == 0 ? (int)strtol(stand.reply + 9, NULL, 10) : -1;
+	stand.body = strstr(stand.reply, "\r\n\r\n");
+	stand.body = stand.body != NULL ? stand.body + 4 : "";
+}
+
+/* Text of a request that closes its connection. */
+static void write_request(char *text, size_t size, const char *method, const char *path, const char *body)
+{
+	snprintf(text, size, "%s %s HTTP/1.1\r\nHost: localhost\r\nX-Cron-Secret: " SECRET "\r\nConnection: close\r\n"
+		 "Content-Length: %zu\r\n\r\n%s", method, path, strlen(body), body);
+}
+
+/* A whole exchange. */
+static void exchange(const char *method, const char *path, const char *body)
+{
+	char text[4096];
+	int fd = client_open();
+
+	write_request(text, sizeof(text), method, path, body);
+	client_send(fd, text);
+	client_read(fd);
+	close(fd);
+}
+
+#define POST(path, body) exchange("POST", (path), (body))
+#define GET(path) exchange("GET", (path), "")
+
+/* The answer's status, and words that must be in it. */
+static void expect(int status, const char *words)
+{
+	if (stand.status != status || strstr(stand.reply, words) == NULL)
+		fail_msg("wanted %d with \"%s\", got: %s", status, words, stand.reply);
+}
+
+/* A claim's answer, to the byte: key order, newest first, figures only where there are some. */
+static void test_claim(void **state)
+{
+	static const struct bf_month_brief briefs[] = {
+		{ .year = 2023, .month = 2, .status = "processing", .resolution_rate = -1 },
+		{ .year = 2024, .month = 11, .status = "processing", .resolution_rate = 63.157, .books_generated = 19,
+		  .isbns_resolved = 12, .error_message = "broke" },
+		{ .year = 2024, .month = 12, .status = "processing", .resolution_rate = -1 },
+	};
+
+	(void)state;
+	fakes.claim = (struct bf_claim){ .briefs = briefs, .n = 3, .skipped = 2,
+					 .totals = { .pending = 295, .processing = 5, .completed = 7, .failed = 1 } };
+	POST("/api/internal/schedule-backfill", "{\"batch_size\":5,\"force_retry\":true}");
+	expect(200, "Content-Type: application/json\r\n");
+	expect(200, "Cache-Control: no-store\r\n");
+	assert_string_equal(stand.body,
+		"{\"dry_run\":false,\"batch_size\":5,\"months_selected\":3,\"months\":["
+		"{\"year\":2024,\"month\":12,\"status\":\"processing\"},"
+		"{\"year\":2024,\"month\":11,\"status\":\"processing\",\"books_generated\":19,\"isbns_resolved\":12,"
+		"\"resolution_rate\":63.16,\"error_message\":\"broke\"},"
+		"{\"year\":2023,\"month\":2,\"status\":\"processing\"}],"
+		"\"total_pending\":295,\"total_processing\":5,\"total_completed\":7,\"total_failed\":1,"
+		"\"execution_summary\":{\"triggered\":3,\"skipped\":2,\"errors\":0}}");
+	assert_string_equal(fakes.last, "claim");
+	assert_int_equal(fakes.batch_size, 5);
+	assert_true(fakes.force_retry);
+}
+
+/* A dry run asks for a preview, never for a claim, and has no execution_summary. */
+static void test_dry_run(void **state)
+{
+	(void)state;
+	POST("/api/internal/schedule-backfill", "{\"dry_run\":true,\"year_range\":{\"start\":2023,\"end\":2020}}");
+	expect(200, "{\"dry_run\":true,\"batch_size\":10,\"months_selected\":0,\"months\":[],");
+	assert_null(strstr(stand.body, "execution_summary"));
+	assert_string_equal(fakes.last, "preview");
+	assert_int_equal(fakes.asked, 1);
+	assert_int_equal(fakes.year_low, 2020);
+	assert_int_equal(fakes.year_high, 2023);
+}
+
+/* A missing end of the range comes from the configuration; one that leaves nothing is refused. */
+static void test_year_range(void **state)
+{
+	(void)state;
+	POST("/api/internal/schedule-backfill", "");
+	expect(200, "\"batch_size\":10");
+	assert_int_equal(fakes.year_low, 2000);
+	assert_int_equal(fakes.year_high, 2024);
+	POST("/api/internal/schedule-backfill", "{\"year_range\":{\"start\":2021}}");
+	assert_int_equal(fakes.year_low, 2021);
+	assert_int_equal(fakes.year_high, 2024);
+	POST("/api/internal/schedule-backfill", "{\"year_range\":{\"end\":2022}}");
+	assert_int_equal(fakes.year_low, 2000);
+	assert_int_equal(fakes.year_high, 2022);
+	fakes.asked = 0;
+	POST("/api/internal/schedule-backfill", "{\"year_range\":{\"start\":2025}}");
+	expect(400, "\"field\":\"year_range\"");
+	POST("/api/internal/schedule-backfill", "{\"year_range\":{\"end\":1999}}");
+	expect(400, "leaves no year");
+	assert_int_equal(fakes.asked, 0);
+}
+
+/* Nothing is asked for a body that isn't right: a misspelt dry_run must never start a live run. */
+static void test_bad_bodies(void **state)
+{
+	static const struct { const char *path, *body; } rows[] = {
+		{ "/api/internal/schedule-backfill", "{\"dry_ron\":true}" },
+		{ "/api/internal/schedule-backfill", "{\"batch_size\":51}" },
+		{ "/api/internal/schedule-backfill", "[]" },
+		{ "/api/internal/schedule-backfill", "{\"dry_run\":true" },
+		{ "/api/internal/seed-backfill-queue", "{\"year_start\":1899}" },
+		{ "/api/internal/seed-backfill-queue", "{\"year_start\":2024,\"year_end\":2000}" },
+		{ "/api/harvest/backfill", "{\"year\":2023}" },
+		{ "/api/harvest/backfill", "{\"month\":3}" },
+		{ "/api/harvest/backfill", "{\"batch_size\":101}" },
+		{ "/api/harvest/backfill", "{\"max_quota\":0}" },
+		{ "/api/harvest/backfill", "{\"max_quota\":1001}" },
+		{ "/api/harvest/backfill", "{\"model_override\":\"gpt-5\"}" },
+		{ "/api/harvest/backfill", "{\"model_override\":\"gemini-x/../y\"}" },
+		{ "/api/harvest/backfill", "{\"prompt_variant\":\"Baseline\"}" },
+		{ "/api/internal/pause", "{\"note\":5}" },
+		{ "/api/internal/pause", "{\"until\":\"tomorrow\"}" },
+		{ "/api/internal/pause", "{\"until\":\"2001-01-01T00:00:00Z\"}" },
+		{ "/api/internal/resume", "{\"note\":\"x\"}" },
+		{ "/api/internal/months/2024/1/cancel", "{\"force\":true}" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < BF_COUNT(rows); i++) {
+		POST(rows[i].path, rows[i].body);
+		if (stand.status != 400 || strstr(stand.body, "\"details\":[{\"field\":") == NULL)
+			fail_msg("%s %s: %s", rows[i].path, rows[i].body, stand.reply);
+	}
+	assert_int_equal(fakes.asked, 0);
+}
+
+/* Paused: 409 with the note. Nothing to claim with: 503. Database away: 503 at once, nothing is asked. */
+static void test_claim_refused(void **state)
+{
+	(void)state;
+	bf_error_set(&fakes.error, BF_ERR_CONFIG, "paused: new keys");
+	POST("/api/internal/schedule-backfill", "{}");
+	expect(409, "{\"error\":\"Paused: new keys\",\"paused\":true,\"note\":\"new keys\"}");
+	bf_error_set(&fakes.error, BF_ERR_CONFIG, "paused");
+	POST("/api/internal/schedule-backfill", "{}");
+	expect(409, "{\"error\":\"Paused\",\"paused\":true,\"note\":null}");
+	bf_error_set(&fakes.error, BF_ERR_RETRY, "claim: connection lost");
+	POST("/api/internal/schedule-backfill", "{}");
+	expect(503, "Retry-After: 5\r\n");
+	bf_error_set(&fakes.error, BF_ERR_BUG, "claim: no such column");
+	POST("/api/internal/schedule-backfill", "{}");
+	expect(500, "\"error\"");
+	assert_null(strstr(stand.body, "column"));
+	fakes.error.class = BF_ERR_NONE;
+	fakes.asked = 0;
+	fakes.blocked = "no AI provider usable: gemini: no api key";
+	POST("/api/internal/schedule-backfill", "{}");
+	expect(503, "no AI provider usable");
+	expect(503, "Retry-After: ");
+	POST("/api/harvest/backfill", "{}");
+	expect(503, "no AI provider usable");
+	fakes.database_up = false;
+	POST("/api/internal/schedule-backfill", "{}");
+	expect(503, "database");
+	GET("/api/internal/backfill-stats");
+	expect(503, "Retry-After: 5\r\n");
+	POST("/api/internal/months/2024/1/retry", "");
+	expect(503, "database");
+	assert_int_equal(fakes.asked, 0);
+}
+
+/* Seeding: defaults of the contract, prompts of the configuration, the count in the answer. */
+static void test_seed(void **state)
+{
+	(void)state;
+	fakes.count = 300;
+	POST("/api/internal/seed-backfill-queue", "");
+	expect(200, "{\"months_seeded\":300,\"message\":\"Successfully seeded 300 months (2000-2024)\"}");
+	assert_int_equal(fakes.seed.year_start, 2000);
+	assert_int_equal(fakes.seed.year_end, 2024);
+	assert_int_equal(fakes.seed.batch_size, 20);
+	assert_int_equal(fakes.seed.recent_from, 2020);
+	assert_string_equal(fakes.seed.variant_recent, "contemporary-notable");
+	POST("/api/internal/seed-backfill-queue", "{\"year_start\":1900,\"year_end\":2100}");
+	expect(200, "(1900-2100)");
+}
+
+/* A harvest job is accepted with its id and where to look; the dry run says that it spends. */
+static void test_harvest(void **state)
+{
+	(void)state;
+	fakes.harvest.row = (struct bf_month_row){ .ref = { .year = 2023, .month = 12 }, .job_id = "ID" };
+	POST("/api/harvest/backfill", "{\"year\":2023,\"month\":12,\"batch_size\":7,\"prompt_variant\":\"annual\","
+	     "\"model_override\":\"grok-4.3\",\"max_quota\":9,\"experiment_id\":\"e1\"}");
+	expect(202, "{\"success\":true,\"job_id\":\"ID\",\"year\":2023,\"month\":12,\"status\":\"queued\",\"message\":\"");
+	expect(202, "\"status_url\":\"/api/harvest/backfill/status/ID\"}");
+	assert_int_equal(fakes.harvest_ask.batch_size, 7);
+	assert_int_equal(fakes.harvest_ask.max_quota, 9);
+	POST("/api/harvest/backfill", "{\"dry_run\":true}");
+	expect(202, "spends real quota");
+	assert_true(fakes.harvest_ask.dry_run);
+	assert_int_equal(fakes.harvest_ask.year, 0);
+	assert_null(fakes.harvest_ask.model_override);
+}
+
+/* Why a month can't be harvested. */
+static void test_harvest_refused(void **state)
+{
+	(void)state;
+	fakes.harvest.result = BF_HARVEST_COMPLETED;
+	POST("/api/harvest/backfill", "{\"year\":2023,\"month\":2}");
+	expect(409, "2023-02 is completed");
+	fakes.harvest.result = BF_HARVEST_IN_FLIGHT;
+	POST("/api/harvest/backfill", "{\"year\":2023,\"month\":2}");
+	expect(409, "in flight");
+	fakes.harvest.result = BF_HARVEST_NOTHING;
+	POST("/api/harvest/backfill", "{}");
+	expect(409, "No month");
+	fakes.harvest.result = BF_HARVEST_PAUSED;
+	fakes.harvest.note = "wait";
+	POST("/api/harvest/backfill", "{}");
+	expect(409, "\"note\":\"wait\"");
+	POST("/api/harvest/backfill", "{\"prompt_variant\":\"x\"}");
+	expect(400, "baseline, contemporary-notable, annual, diversity-emphasis, overlooked-significance, genre-rotation, "
+		    "era-contextualized");
+}
+
+/* An operator's action answers with the month; a cancelled one that this process holds is let go of. */
+static void test_month_actions(void **state)
+{
+	(void)state;
+	fakes.json = "{\"year\":2024,\"month\":9,\"status\":\"failed\"}";
+	fakes.held = (struct bf_month_ref){ .year = 2024, .month = 9, .fence = 7 };
+	POST("/api/internal/months/2024/8/cancel", "");
+	expect(200, fakes.json);
+	assert_int_equal(fakes.lost, 0);
+	POST("/api/internal/months/2024/9/cancel", "{}");
+	expect(200, fakes.json);
+	assert_int_equal(fakes.lost, 1);
+	fakes.outcome = BF_STORE_REFUSED;
+	POST("/api/internal/months/2024/9/retry", "");
+	expect(409, "Month 2024-09 is failed and can't be retried");
+	fakes.outcome = BF_STORE_NOT_MINE;
+	POST("/api/internal/months/2024/9/reset", "");
+	expect(404, "\"error\"");
+	assert_int_equal(fakes.lost, 1);
+}
+
+/* Pause and resume reach the store as asked, times in UTC. */
+static void test_pause(void **state)
+{
+	(void)state;
+	POST("/api/internal/pause", "{\"note\":\"new \\\"keys\\\"\",\"until\":\"2099-01-01T00:00:00+02:00\"}");
+	expect(200, "{\"paused\":true,\"note\":\"new \\\"keys\\\"\",\"until\":\"2098-12-31T22:00:00Z\"}");
+	assert_true(fakes.paused);
+	assert_string_equal(fakes.note, "new \"keys\"");
+	assert_string_equal(fakes.until, "2098-12-31T22:00:00Z");
+	POST("/api/internal/pause", "");
+	expect(200, "{\"paused\":true,\"note\":null,\"until\":null}");
+	assert_string_equal(fakes.note, "(none)");
+	POST("/api/internal/resume", "");
+	expect(200, "{\"paused\":false,\"note\":null,\"until\":null}");
+	assert_false(fakes.paused);
+}
+
+/* Views pass the store's JSON on; nothing found is 404. */
+static void test_views(void **state)
+{
+	static const char *const paths[] = {
+		"/api/internal/backfill-stats", "/api/internal/months", "/api/internal/months/2024/1", "/api/quota/status",
+		"/api/harvest/backfill/status/0b7e1f2a-9c3d-4e5f-8a6b-7c8d9e0f1a2b",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < BF_COUNT(paths); i++) {
+		fakes.json = "{\"a\":1}";
+		GET(paths[i]);
+		expect(200, "\r\n\r\n{\"a\":1}");
+		fakes.json = NULL;
+		GET(paths[i]);
+		expect(404, "{\"error\":\"Not found: /api/");
+	}
+	GET("/api/internal/config");
+	expect(200, "{\"admin\":{\"listen\":\"127.0.0.1:0\",\"secret\":\"set\"},\"scheduler\":{\"batch_size\":\"10\"}}");
+}
+
+/* HEAD has GET's header and no body. */
+static void test_head(void **state)
+{
+	(void)state;
+	fakes.json = "{\"a\":1}";
+	exchange("HEAD", "/api/internal/months", "");
+	expect(200, "Content-Length: 7\r\n");
+	assert_string_equal(stand.body, "");
+}
+
+/* Secret before path, path before method, method before size, size before body. */
+static void test_order(void **state)
+{
+	char text[2048];
+	int fd = client_open();
+
+	(void)state;
+	client_send(fd, "POST /nowhere HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 1\r\n\r\n[");
+	client_read(fd);
+	close(fd);
+	expect(401, "{\"error\":\"Unauthorized: Invalid or missing X-Cron-Secret\"}");
+	memset(text, ' ', 1500);
+	text[1500] = '\0';
+	POST("/nowhere", text);
+	expect(404, "{\"error\":\"Not found: /nowhere\"}");
+	exchange("PUT", "/api/internal/pause", text);
+	expect(405, "Allow: POST\r\n");
+	POST("/api/internal/pause", text);
+	expect(413, "1000 bytes");
+	text[1000] = '\0';
+	POST("/api/internal/pause", text);
+	expect(400, "details");
+	assert_int_equal(fakes.asked, 0);
+}
+
+/* Unready for three reasons only; everything else is listed. */
+static void test_ready(void **state)
+{
+	static const struct bf_pulse pulse = { .paused = true, .pause_note = "new keys" };
+
+	(void)state;
+	fakes.pulse = &pulse;
+	fakes.locks_up = false;
+	GET("/readyz");
+	expect(200, "{\"ready\":true,\"reasons\":[],\"degraded\":[\"google_books: no api key\",\"paused: new keys\","
+		    "\"lock session: down\"]}");
+	fakes.any_ai = false;
+	GET("/readyz");
+	expect(503, "[\"no AI provider usable\"]");
+	fakes.any_ai = true;
+	fakes.database_up = false;
+	GET("/readyz");
+	expect(503, "[\"database: not connected\"]");
+	GET("/healthz");
+	expect(200, "{\"status\":\"ok\"");
+	fakes.database_up = true;
+	fakes.pulse = NULL;
+	GET("/readyz");
+	expect(503, "[\"database: not looked at yet\"]");
+	fakes.pulse = &pulse;
+	bf_admin_schema(stand.admin, BF_SCHEMA_BEHIND, "run backfilld migrate");
+	GET("/readyz");
+	expect(503, "[\"schema: run backfilld migrate\"]");
+}
+
+/* Metrics: with the database away, every sample has a type, histograms are cumulative, counters end in _total. */
+static void test_metrics(void **state)
+{
+	char type[128] = "", kind[16] = "";
+	char *line, *rest;
+
+	(void)state;
+	fakes.database_up = false;
+	GET("/metrics");
+	expect(200, "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n");
+	expect(200, "\nbackfill_database_up 0\n");
+	expect(200, "\nbackfill_quota_used{provider=\"isbndb\"} 58\n");
+	expect(200, "backfill_provider_request_duration_seconds_bucket{provider=\"xai\",le=\"4\"} 3\n");
+	expect(200, "backfill_provider_request_duration_seconds_bucket{provider=\"xai\",le=\"+Inf\"} 3\n");
+	expect(200, "backfill_provider_request_duration_seconds_count{provider=\"xai\"} 3\n");
+	expect(200, "backfill_build_info{version=\"" BF_VERSION "\"} 1\n");
+	for (line = strtok_r(strstr(stand.reply, "# HELP"), "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
+		size_t len = strlen(type);
+
+		if (sscanf(line, "# TYPE %127s %15s", type, kind) == 2) {
+			assert_int_equal(strcmp(kind, "counter") == 0, strlen(type) > 6 &&
+					 strcmp(type + strlen(type) - 6, "_total") == 0);
+			continue;
+		}
+		if (strncmp(line, "# HELP ", 7) == 0)
+			continue;
+		if (strncmp(line, type, len) != 0 || strchr(strcmp(kind, "histogram") == 0 ? "_" : " {", line[len]) == NULL)
+			fail_msg("sample without its type: %s (%s)", line, type);
+	}
+}
+
+/* A client that leaves while its answer is being made harms nobody: the answer goes nowhere, the next client is served. */
+static void test_client_gone(void **state)
+{
+	char text[1024];
+	int fd = client_open();
+
+	(void)state;
+	fakes.hold = true;
+	write_request(text, sizeof(text), "GET", "/api/internal/months", "");
+	client_send(fd, text);
+	for (int i = 0; i < TURNS && fakes.asked == 0; i++)
+		turn(fd);
+	assert_int_equal(bf_admin_pending(stand.admin), 1);
+	close(fd);
+	for (int i = 0; i < 20; i++)
+		turn(-1);
+	fakes_answer();
+	for (int i = 0; i < TURNS && bf_admin_pending(stand.admin) > 0; i++)
+		turn(-1);
+	assert_int_equal(bf_admin_pending(stand.admin), 0);
+	fakes.hold = false;
+	GET("/healthz");
+	expect(200, "ok");
+}
+
+/* A drain refuses new clients, lets idle ones go, and finishes what it has begun. */
+static void test_drain(void **state)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(stand.port) };
+	char text[] = "GET /api/internal/months HTTP/1.1\r\nHost: a\r\nX-Cron-Secret: " SECRET "\r\n\r\n";
+	int busy = client_open(), idle = client_open(), late;
+
+	(void)state;
+	fakes.hold = true;
+	fakes.json = "[1]";
+	client_send(busy, text);
+	for (int i = 0; i < TURNS && fakes.asked == 0; i++)
+		turn(busy);
+	for (int i = 0; i < TURNS && stand.admin->conns.live < 2; i++)
+		turn(-1);
+	bf_admin_drain(stand.admin);
+	bf_admin_drain(stand.admin);
+	client_read(idle);
+	assert_string_equal(stand.reply, "");
+	late = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_int_equal(connect(late, (struct sockaddr *)&address, sizeof(address)), -1);
+	fakes_answer();
+	client_read(busy);
+	expect(200, "Connection: close\r\n");
+	expect(200, "\r\n\r\n[1]");
+	assert_int_equal(bf_admin_pending(stand.admin), 0);
+	close(busy);
+	close(idle);
+	close(late);
+}
+
+/* Freed with a question open: the question is cancelled, and nothing is left behind. */
+static void test_free_while_pending(void **state)
+{
+	char text[1024];
+	int fd = client_open();
+
+	(void)state;
+	fakes.hold = true;
+	write_request(text, sizeof(text), "GET", "/api/internal/months", "");
+	client_send(fd, text);
+	for (int i = 0; i < TURNS && fakes.asked == 0; i++)
+		turn(fd);
+	bf_admin_free(stand.admin);
+	stand.admin = NULL;
+	assert_int_equal(fakes.cancelled, 1);
+	close(fd);
+}
+
+/* Beyond the cap a connection ends at once; when others have left there is room again. */
+static void test_cap(void **state)
+{
+	int fds[CONNS_MAX + 1];
+
+	(void)state;
+	for (int i = 0; i < CONNS_MAX; i++) {
+		fds[i] = client_open();
+		turn(-1);
+	}
+	for (int i = 0; i < TURNS && stand.admin->conns.live < CONNS_MAX; i++)
+		turn(-1);
+	assert_int_equal(stand.admin->conns.live, CONNS_MAX);
+	fds[CONNS_MAX] = client_open();
+	client_read(fds[CONNS_MAX]);
+	assert_string_equal(stand.reply, "");
+	assert_int_equal(stand.admin->conns.refused, 1);
+	for (int i = 0; i <= CONNS_MAX; i++)
+		close(fds[i]);
+	for (int i = 0; i < TURNS && stand.admin->conns.live > 0; i++)
+		turn(-1);
+	assert_int_equal(stand.admin->conns.live, 0);
+	assert_null(stand.admin->conns.sweep);
+	GET("/healthz");
+	expect(200, "ok");
+}
+
+/* Only an address and a port can be listened on; a taken port says so. */
+static void test_listen(void **state)
+{
+	static const char *const bad[] = {
+		"", "8787", ":8787", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536", "127.0.0.1:99999999999999999999",
+		"example.org:80", "::1:8787x", "[::1]", "[]:80",
+	};
+	struct bf_config config = stand.config;
+	struct bf_error err;
+	char taken[32];
+
+	(void)state;
+	for (size_t i = 0; i < BF_COUNT(bad); i++) {
+		config.admin.listen = bf_xstrdup(bad[i]);
+		err.class = BF_ERR_NONE;
+		if (bf_admin_new(&stand.admin->parts, &config, &err) != NULL || err.class != BF_ERR_CONFIG)
+			fail_msg("taken: %s", bad[i]);
+		free(config.admin.listen);
+	}
+	snprintf(taken, sizeof(taken), "localhost:%u", (unsigned)stand.port);
+	config.admin.listen = taken;
+	assert_null(bf_admin_new(&stand.admin->parts, &config, &err));
+	assert_non_null(strstr(err.text, "in use"));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_claim), TEST(test_dry_run), TEST(test_year_range), TEST(test_bad_bodies), TEST(test_claim_refused),
+		TEST(test_seed), TEST(test_harvest), TEST(test_harvest_refused), TEST(test_month_actions), TEST(test_pause),
+		TEST(test_views), TEST(test_head), TEST(test_order), TEST(test_ready), TEST(test_metrics),
+		TEST(test_client_gone), TEST(test_drain), TEST(test_free_while_pending), TEST(test_cap), TEST(test_listen),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
