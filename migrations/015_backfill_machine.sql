@@ -183,8 +183,8 @@ CREATE TABLE IF NOT EXISTS isbn_resolutions (
 	provider text NOT NULL,
 	title_key text NOT NULL,
 	author_key text NOT NULL,
-	isbn13 text CHECK (isbn13 ~ '^97[89][0-9]{10}$'),	-- NULL: asked,
-		and definitely not there
+	-- NULL: asked, and definitely not there
+	isbn13 text CHECK (isbn13 ~ '^97[89][0-9]{10}$'),
 	confidence integer NOT NULL DEFAULT 0,
 	record jsonb,
 	created_at timestamptz NOT NULL DEFAULT now(),

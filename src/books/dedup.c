@@ -20,12 +20,14 @@ struct entry {
 	struct names names;
 };
 
+/* Takes a book apart. */
 static void entry_init(struct entry *e, const struct bf_book *book)
 {
 	title_parse(&e->title, book->title, book->subtitle);
 	names_parse(&e->names, book->author);
 }
 
+/* Titles that relate, or that are alike and carry one ISBN. */
 static bool same_title(const struct entry *a, const struct entry *b, const char *isbn_a,
 		       const char *isbn_b, double similarity)
 {
@@ -42,6 +44,7 @@ static bool same_title(const struct entry *a, const struct entry *b, const char 
 	return bf_key_similarity(ka, kb) >= (similarity > 0.5 ? similarity : 0.5);
 }
 
+/* One author, one title, one kind of book. */
 static bool same_entry(const struct entry *a, const struct entry *b, const char *isbn_a,
 		       const char *isbn_b, double similarity)
 {
@@ -85,7 +88,7 @@ static void merge(struct bf_book *a, const struct bf_book *b, const struct entry
 	/* more people, or the same people with more of their names */
 	if (eb->names.n > ea->names.n ||
 	    (eb->names.n == ea->names.n && eb->names.n > 0 &&
-	     strlen(eb->names.name[0].key) > strlen(ea->names.name[0].key) + 3))
+	     strlen(eb->names.name[0].key) > strlen(ea->names.name[0].key)))
 		a->author = b->author;
 	if (a->publisher == NULL)
 		a->publisher = b->publisher;

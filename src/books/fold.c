@@ -147,6 +147,7 @@ static const char *plain_letter(int32_t cp)
 	}
 }
 
+/* Writes whole characters, after the space that is due; nothing more once there is no room. */
 static void sink_bytes(struct sink *k, const char *s, size_t n)
 {
 	size_t space = k->gap && k->len > 0;
@@ -179,6 +180,7 @@ static void sink_flush(struct sink *k)
 	k->n_pend = 0;
 }
 
+/* Ends a word. */
 static void sink_gap(struct sink *k)
 {
 	sink_flush(k);
@@ -244,11 +246,13 @@ static void sink_unicode(struct sink *k, int32_t cp)
 		sink_decomposed(k, part[i]);
 }
 
+/* Letter or digit, whatever the locale. */
 static bool ascii_alnum(char c)
 {
 	return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z');
 }
 
+/* Digit, whatever the locale. */
 static bool ascii_digit(char c)
 {
 	return c >= '0' && c <= '9';

@@ -77,16 +77,19 @@ static void text_reduce(const char *s, size_t len, struct isbn_text *t)
 	t->c[t->len] = '\0';
 }
 
+/* Digit of the reduced alphabet. */
 static bool is_digit(char c)
 {
 	return c >= '0' && c <= '9';
 }
 
+/* Digit or X. */
 static bool is_run_char(char c)
 {
 	return is_digit(c) || c == 'X';
 }
 
+/* Letter of the reduced alphabet. */
 static bool is_letter(char c)
 {
 	return c >= 'a' && c <= 'z';
@@ -114,6 +117,7 @@ static char isbn10_check(const char *d)
 	return sum == 10 ? 'X' : (char)('0' + sum);
 }
 
+/* Is it one digit n times? */
 static bool all_equal(const char *d, size_t n)
 {
 	return strspn(d, (const char[]){ d[0], '\0' }) >= n;

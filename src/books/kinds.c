@@ -333,14 +333,6 @@ unsigned kinds_of_title(const struct title *t)
 	return kinds;
 }
 
-unsigned kinds_of_text(const char *folded)
-{
-	struct title t;
-
-	title_parse(&t, folded, NULL);
-	return kinds_of_title(&t);
-}
-
 const char *kinds_name(unsigned kinds)
 {
 	for (size_t i = 0; i < BF_COUNT(kind_names); i++)

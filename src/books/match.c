@@ -172,6 +172,7 @@ static void wanted_init(struct wanted *w, const struct bf_book *book)
 		w->languages = language_of_title(book->title);
 }
 
+/* Words of four letters or more, or of another script. */
 static unsigned significant_words(const struct title *t)
 {
 	unsigned n = 0;
@@ -200,6 +201,7 @@ static int year_nudge(int wanted, int record)
 	return later > 10 ? -1 : 0;
 }
 
+/* Is one name part of the other? `Ace`, `Ace Books`. */
 static bool same_publisher(const char *a, const char *b)
 {
 	char ka[BF_KEY_MAX], kb[BF_KEY_MAX];
@@ -223,6 +225,7 @@ static int score_without_author(const struct wanted *w, const struct bf_record *
 	return title_score * NO_AUTHOR_MAX / 100;
 }
 
+/* Notes the reason, for those who asked for it; returns 0. */
 static int no_match(char why[64], const char *reason)
 {
 	if (why != NULL)
@@ -248,6 +251,7 @@ static int combine(const struct wanted *w, const struct bf_record *r, int title,
 	return score > 100 ? 100 : score < 0 ? 0 : score;
 }
 
+/* Judges one record. */
 static int confidence(const struct wanted *w, const struct bf_record *r, char why[64])
 {
 	struct title title;

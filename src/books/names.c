@@ -86,6 +86,7 @@ static const char *const nicknames[] = {
 static const char various_names[] =
 	"various anthology multiple assorted several verschiedene diverse";
 
+/* Takes one word out. */
 static void drop_word(struct name *p, unsigned i)
 {
 	for (unsigned j = i; j + 1 < p->n_words; j++)
@@ -93,6 +94,7 @@ static void drop_word(struct name *p, unsigned i)
 	p->n_words--;
 }
 
+/* Is the word one of the list? */
 static bool word_in(const struct name *p, unsigned i, const char *list)
 {
 	return words_in(p->key + p->word[i].off, p->word[i].len, list);
@@ -145,6 +147,7 @@ static size_t append_span(struct name *p, size_t len, const char *s, size_t n)
 	return len + fold_span(s, n, p->key + len, NAME_KEY_MAX - len);
 }
 
+/* Makes a name of one person's span. */
 static void parse_one(struct name *p, const struct name_span *span)
 {
 	size_t len = append_span(p, 0, span->first, span->first_len);
@@ -209,6 +212,7 @@ void names_parse(struct names *names, const char *authors)
 	}
 }
 
+/* Are both in one row of the nicknames? */
 static bool same_nickname(const char *a, size_t a_len, const char *b, size_t b_len)
 {
 	for (size_t i = 0; i < BF_COUNT(nicknames); i++)
@@ -298,6 +302,7 @@ static int givens_similarity(const struct name *a, const struct name *b)
 	return na != nb && first > 96 ? 96 : first;
 }
 
+/* Do the keys agree but for their spaces? */
 static bool same_letters(const struct name *a, const struct name *b)
 {
 	const char *p = a->key, *q = b->key;
@@ -358,6 +363,7 @@ static int partial_similarity(const struct name *a, const struct name *b)
 	return 0;
 }
 
+/* 0..100 for one person against another. */
 static int name_similarity(const struct name *a, const struct name *b)
 {
 	int last, givens;

@@ -26,7 +26,7 @@ void names_parse(struct names *, const char *authors);
 /* 0..100 for the best pair; is it the first on both sides? */
 int names_similarity(const struct names *, const struct names *, bool *ret_first);
 
-/* split.c: single people out of an author text, each as one span or two (first names, last name). */
+/* split.c: single people out of an author text, each as one span or two (first, last name). */
 struct name_span {
 	const char *first, *last;
 	size_t first_len, last_len;

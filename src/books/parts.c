@@ -50,16 +50,19 @@ unsigned parts_words(struct title *t, const char *s, size_t n)
 	return count;
 }
 
+/* Is it this word? */
 static bool word_is(const struct title *t, unsigned i, const char *word)
 {
 	return words_is(t->text + t->word[i].off, t->word[i].len, word);
 }
 
+/* Is it one of the list? */
 static bool word_in(const struct title *t, unsigned i, const char *list)
 {
 	return words_in(t->text + t->word[i].off, t->word[i].len, list);
 }
 
+/* Value of a number or number word, 0 if none. */
 static int word_number(const struct title *t, unsigned i)
 {
 	return words_number(t->text + t->word[i].off, t->word[i].len);
@@ -73,6 +76,7 @@ static int marked_number(const struct title *t, unsigned i)
 	return n > 0 ? n : words_roman(t->text + t->word[i].off, t->word[i].len);
 }
 
+/* 3 of `third` and `3rd`, 0 if none. */
 static int ordinal(const struct title *t, unsigned i)
 {
 	const char *p = ordinals, *w = t->text + t->word[i].off;
@@ -93,11 +97,13 @@ static int ordinal(const struct title *t, unsigned i)
 	return 0;
 }
 
+/* Words that number parts of one work. */
 static bool is_volume_word(const struct title *t, unsigned i)
 {
 	return word_in(t, i, "vol volume vols part pt tome band tomo teil bd");
 }
 
+/* Words that number books of a series. */
 static bool is_book_word(const struct title *t, unsigned i)
 {
 	return word_in(t, i, "book bk no number issue episode libro livre buch novel");
@@ -172,6 +178,7 @@ static unsigned trim_genre(const struct title *t, unsigned first, unsigned n)
 	return n;
 }
 
+/* Notes a number; a firm one wins over a place in a series. */
 static void set_volume(struct title *t, int volume, bool firm)
 {
 	if (t->volume_firm && firm && volume != t->volume && t->volume_part == 0)
@@ -298,6 +305,7 @@ static void read_note(struct title *t, unsigned first, unsigned n)
 			t->series[t->n_series++] = (uint8_t)(first + i);
 }
 
+/* Does the part say again what the one before said? */
 static bool equals_last_part(const struct title *t, unsigned first, unsigned n)
 {
 	unsigned start = t->part_start[t->n_parts - 1];

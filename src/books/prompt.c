@@ -96,6 +96,7 @@ const char *bf_prompt_system(void)
 	       "schema and with nothing else.";
 }
 
+/* What the times were like. */
 static const char *era_of(int year)
 {
 	for (size_t i = 0; i < BF_COUNT(eras); i++)

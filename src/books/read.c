@@ -44,6 +44,7 @@ static char *one_line(struct bf_arena *arena, const char *s)
 	return len > 0 ? out : NULL;
 }
 
+/* Code points, not bytes. */
 static size_t characters(const char *s)
 {
 	size_t n = 0;
@@ -139,6 +140,7 @@ static const char *read_isbn(struct reader *r, struct bf_jval item)
 	return NULL;
 }
 
+/* Can the text be found again: a letter or digit in it, and no lost bytes? */
 static bool has_letter(const char *s)
 {
 	char folded[64];

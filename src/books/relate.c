@@ -22,6 +22,7 @@ struct walk {
 
 struct span { const struct title *t; unsigned from, to; };
 
+/* The i-th counting word. */
 static const char *span_word(const struct span *s, unsigned i, size_t *len)
 {
 	return title_word_at(s->t, s->t->seq[i], len);

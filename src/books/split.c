@@ -36,6 +36,7 @@ static const char *const joints[] = {
 	" featuring ", " feat. ",
 };
 
+/* What stands between names without meaning. */
 static bool is_space(char c)
 {
 	return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '"' || c == '.' || c == ',';
@@ -53,6 +54,7 @@ static struct piece trim(struct piece p)
 	return p;
 }
 
+/* Is the piece made of words of the list only? */
 static bool every_word_in(struct piece p, const char *list)
 {
 	char folded[64];
@@ -123,6 +125,7 @@ static struct piece clean(struct piece p)
 	return trim(p);
 }
 
+/* Words, where initials that stand together count one by one. */
 static unsigned count_words(struct piece p)
 {
 	unsigned n = 0;
@@ -164,6 +167,7 @@ static bool ends_in_initials(struct piece p, unsigned from)
 	return any;
 }
 
+/* `de la Cruz`, `van Gogh`. */
 static bool starts_with_particle(struct piece p)
 {
 	char folded[96];
@@ -190,6 +194,7 @@ static bool is_last_first(struct piece a, struct piece b)
 	return ends_in_initials(b, 1) || (starts_with_particle(a) && na <= 3);
 }
 
+/* Files one person, unless nothing is left of them. */
 static void put(struct name_span *ret, size_t max, size_t *n, struct piece first, struct piece last,
 		struct piece suffix)
 {
@@ -218,8 +223,7 @@ static void split_commas(struct piece text, struct name_span *ret, size_t max, s
 
 		text.s += len + (comma != NULL);
 		text.len -= len + (comma != NULL);
-		if (p.len == 0 ||
-		    ((parts > 0 || comma != NULL || (*p.s >= 'a' && *p.s <= 'z')) && is_role(p)) ||
+		if (p.len == 0 || ((parts > 0 || (*p.s >= 'a' && *p.s <= 'z')) && is_role(p)) ||
 		    (parts > 0 && (is_dates(p) || every_word_in(p, degrees))))
 			continue;
 		if (parts > 0 && every_word_in(p, suffixes)) {

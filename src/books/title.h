@@ -72,7 +72,6 @@ void parts_settle_volume(struct title *);
 
 /* kinds.c */
 unsigned kinds_of_title(const struct title *);
-unsigned kinds_of_text(const char *folded);	/* of a format, binding or publisher */
 const char *kinds_name(unsigned kinds);		/* of the lowest bit */
 bool kinds_part_is_generic(const struct title *, unsigned first, unsigned n);
 bool kinds_is_franchise(const char *folded_main);	/* its subtitles are the titles */

@@ -173,6 +173,7 @@ int words_number(const char *w, size_t len)
 	return len >= 2 ? words_roman(w, len) : 0;
 }
 
+/* Only there the spelling rules and slips apply. */
 static bool plain_ascii(const char *w, size_t len)
 {
 	for (size_t i = 0; i < len; i++)

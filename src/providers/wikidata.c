@@ -191,10 +191,11 @@ static void read_failure(
 	else if (outcome == OUTCOME_OK)
 		outcome = OUTCOME_GARBAGE;
 	else if (outcome == OUTCOME_BANNED && provider_has(reply->body, "user-agent"))
-		outcome = OUTCOME_AUTH; /* the contact is missing: no waiting mends that, a reload
-					   does */
+		outcome = OUTCOME_AUTH; /* the contact is missing: only a reload mends that */
 	else if (outcome == OUTCOME_BANNED && provider_has(reply->body, "banned"))
 		ret->retry_after_ms = BAN_MS;
+	if (outcome == OUTCOME_AUTH)
+		ret->retry_after_ms = -1;
 	if (outcome == OUTCOME_RATE && ret->retry_after_ms < 0) {
 		wait = strcasestr(reply->body, "retry in ");
 		ret->retry_after_ms =

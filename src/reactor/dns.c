@@ -1,7 +1,7 @@
 /*
- * c-ares driven by the loop. One question per name at a time, however many wait for it; answers are kept for
- * their TTL (between 5 s and 5 min), failures not at all. The channel is made afresh when it is older than a minute
- * and idle, so that a changed resolv.conf is seen without a restart.
+ * c-ares driven by the loop. One question per name at a time, however many wait for it; answers are
+ * kept for their TTL (between 5 s and 5 min), failures not at all. The channel is made afresh when
+ * it is older than a minute and idle, so that a changed resolv.conf is seen without a restart.
  */
 #include <arpa/inet.h>
 #include <stdlib.h>
@@ -39,7 +39,7 @@ struct query {
 	TAILQ_ENTRY(query) link;
 	struct dns *dns;
 	char *host;
-	struct waiters waiters;			/* may become empty: the answer is kept all the same */
+	struct waiters waiters;		/* may become empty: the answer is kept all the same */
 };
 
 struct dns_socket {
@@ -136,7 +136,8 @@ static void on_socket(evutil_socket_t fd, short what, void *ctx)
 	struct dns *dns = ctx;
 
 	loop_mark(dns->loop);
-	ares_process_fd(dns->channel, what & EV_READ ? fd : ARES_SOCKET_BAD, what & EV_WRITE ? fd : ARES_SOCKET_BAD);
+	ares_process_fd(dns->channel, what & EV_READ ? fd : ARES_SOCKET_BAD,
+			what & EV_WRITE ? fd : ARES_SOCKET_BAD);
 	rearm(dns);
 }
 
@@ -150,7 +151,9 @@ static void rearm(struct dns *dns)
 		bf_log(BF_ERROR, "cannot arm the resolver's timer", BF_I("seconds", tv->tv_sec));
 }
 
-/* Called by c-ares whenever what it waits for on a socket changes; both false: about to be closed. */
+/*
+ * Called by c-ares whenever what it waits for on a socket changes; both false: about to be closed.
+ */
 static void on_socket_state(void *ctx, ares_socket_t fd, int readable, int writable)
 {
 	struct dns *dns = ctx;
@@ -188,19 +191,20 @@ static void channel_close(struct dns *dns)
 /* Makes sure of a channel; false when c-ares cannot start. */
 static bool channel_open(struct dns *dns)
 {
+	const int mask = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB;
 	uint64_t now = bf_now_us();
 	struct ares_options options = {
 		.timeout = TRY_MS, .tries = TRIES,
 		.sock_state_cb = on_socket_state, .sock_state_cb_data = dns
 	};
 
-	if (dns->channel && TAILQ_EMPTY(&dns->queries) && now - dns->channel_since_us > CHANNEL_AGE_S * 1000000ull)
+	if (dns->channel && TAILQ_EMPTY(&dns->queries) &&
+	    now - dns->channel_since_us > CHANNEL_AGE_S * 1000000ull)
 		channel_close(dns);
 	if (dns->channel)
 		return true;
 	dns->channel_since_us = now;
-	if (ares_init_options(&dns->channel, &options,
-			      ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB) != ARES_SUCCESS)
+	if (ares_init_options(&dns->channel, &options, mask) != ARES_SUCCESS)
 		dns->channel = NULL;
 	return dns->channel;
 }
@@ -358,7 +362,8 @@ static void ask(struct dns *dns, const char *host, struct waiter *w)
 		return;
 	}
 	if (!channel_open(dns)) {
-		bf_error_set(&w->err, BF_ERR_RETRY, "looking up %s: the resolver does not start", host);
+		bf_error_set(&w->err, BF_ERR_RETRY, "looking up %s: the resolver does not start",
+			     host);
 		answered(w);
 		return;
 	}

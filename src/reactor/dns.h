@@ -1,6 +1,6 @@
 /*
- * Private to the reactor: names to addresses without ever blocking (c-ares on the loop). Both users want text:
- * libcurl as CURLOPT_RESOLVE, libpq as hostaddr.
+ * Private to the reactor: names to addresses without ever blocking (c-ares on the loop). Both users
+ * want text: libcurl as CURLOPT_RESOLVE, libpq as hostaddr.
  */
 #ifndef BACKFILL_REACTOR_DNS_H
 #define BACKFILL_REACTOR_DNS_H
@@ -17,7 +17,9 @@ struct dns_answer {
 /* err: always RETRY; exactly one of err and answer is given, both borrowed. */
 typedef void dns_done(void *ctx, const struct bf_error *err, const struct dns_answer *answer);
 
-/* Literal addresses, localhost (RFC 6761) and /etc/hosts are answered too; never inside this call. */
+/*
+ * Literal addresses, localhost (RFC 6761) and /etc/hosts are answered too; never inside this call.
+ */
 struct bf_op *dns_resolve(struct bf_loop *, const char *host, dns_done *, void *ctx);
 bool dns_is_literal(const char *host);
 void dns_free(struct dns *);			/* lookups in flight are forgotten */

@@ -1,9 +1,11 @@
 /*
- * The connections of the HTTP client: one curl multi handle on the loop through its socket interface.
+ * The connections of the HTTP client: one curl multi handle on the loop through its socket
+ * interface.
  *
- * curl is never called from its own callbacks (it refuses), only armed timers and events do that. When curl reports
- * a failure of the multi handle itself, nothing it holds can be trusted: all transfers end RETRY and a new one is made.
- * Easy handles go round through a free list, so that their TLS sessions are used again.
+ * curl is never called from its own callbacks (it refuses), only armed timers and events do that.
+ * When curl reports a failure of the multi handle itself, nothing it holds can be trusted: all
+ * transfers end RETRY and a new one is made. Easy handles go round through a free list, so that
+ * their TLS sessions are used again.
  */
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -43,7 +45,8 @@ struct bf_loop *http_loop(struct bf_http *http)
 static curl_socket_t open_socket(void *ctx, curlsocktype purpose, struct curl_sockaddr *address)
 {
 	struct bf_http *http = ctx;
-	curl_socket_t fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+	int type = address->socktype | SOCK_CLOEXEC;
+	curl_socket_t fd = socket(address->family, type, address->protocol);
 
 	(void)purpose;
 	if (fd != CURL_SOCKET_BAD)
@@ -149,12 +152,14 @@ static void multi_rebuild(struct bf_http *http, CURLMcode code)
 	struct transfer *t, *next;
 	struct http_socket *s;
 
-	bf_log(BF_ERROR, "the HTTP client starts afresh", BF_S("reason", curl_multi_strerror(code)));
+	bf_log(BF_ERROR, "the HTTP client starts afresh",
+	       BF_S("reason", curl_multi_strerror(code)));
 	TAILQ_FOREACH_SAFE(t, &http->live, link, next) {
 		if (!t->easy)
 			continue;
 		detach(t, true);
-		bf_error_set(&t->err, BF_ERR_RETRY, "%s: the HTTP client had to start afresh", t->label);
+		bf_error_set(&t->err, BF_ERR_RETRY, "%s: the HTTP client had to start afresh",
+			     t->label);
 		http_finish(t);
 	}
 	curl_multi_cleanup(http->multi);
@@ -180,7 +185,9 @@ static void drain(struct bf_http *http)
 
 		if (message->msg != CURLMSG_DONE)
 			continue;
-		if (curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &private) == CURLE_OK && private)
+		if (curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &private) != CURLE_OK)
+			continue;
+		if (private)
 			transfer_over((struct transfer *)(void *)private, code);
 	}
 }
@@ -207,7 +214,8 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
 
 static void on_socket(evutil_socket_t fd, short what, void *ctx)
 {
-	act(ctx, fd, (what & EV_READ ? CURL_CSELECT_IN : 0) | (what & EV_WRITE ? CURL_CSELECT_OUT : 0));
+	act(ctx, fd,
+	    (what & EV_READ ? CURL_CSELECT_IN : 0) | (what & EV_WRITE ? CURL_CSELECT_OUT : 0));
 }
 
 /* curl's wish for its timer; it may not be called back from here, so 0 is an immediate event. */
@@ -222,14 +230,15 @@ static int set_timer(CURLM *multi, long wait_ms, void *ctx)
 }
 
 /*
- * curl's wish for one socket. The event is always made anew: the number may be that of another socket meanwhile,
- * and then epoll has forgotten what the old event asked for.
+ * curl's wish for one socket. The event is always made anew: the number may be that of another
+ * socket meanwhile, and then epoll has forgotten what the old event asked for.
  */
 static int set_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *socket_ctx)
 {
 	struct bf_http *http = ctx;
 	struct http_socket *s = socket_ctx;
-	short events = (short)(EV_PERSIST | (what & CURL_POLL_IN ? EV_READ : 0) | (what & CURL_POLL_OUT ? EV_WRITE : 0));
+	short events = (short)(EV_PERSIST | (what & CURL_POLL_IN ? EV_READ : 0) |
+			       (what & CURL_POLL_OUT ? EV_WRITE : 0));
 
 	(void)easy;
 	if (s && s->event)
@@ -240,7 +249,8 @@ static int set_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *s
 		if (s) {
 			TAILQ_REMOVE(&http->sockets, s, link);
 			free(s);
-			(void)curl_multi_assign(http->multi, fd, NULL);	/* it fails when curl forgot fd: as well */
+			/* it fails when curl has forgotten fd, which is as well */
+			(void)curl_multi_assign(http->multi, fd, NULL);
 		}
 		return 0;
 	}
@@ -262,7 +272,11 @@ static bool multi_open(struct bf_http *http)
 	http->multi = curl_multi_init();
 	if (!http->multi)
 		return false;
-#define SET(option, value) do { if (code == CURLM_OK) code = curl_multi_setopt(http->multi, option, value); } while (0)
+#define SET(option, value) \
+	do { \
+		if (code == CURLM_OK) \
+			code = curl_multi_setopt(http->multi, option, value); \
+	} while (0)
 	SET(CURLMOPT_SOCKETFUNCTION, set_socket);
 	SET(CURLMOPT_SOCKETDATA, http);
 	SET(CURLMOPT_TIMERFUNCTION, set_timer);
@@ -287,7 +301,11 @@ bool http_attach(struct transfer *t)
 	t->easy = http->n_handles ? http->handles[--http->n_handles] : curl_easy_init();
 	if (!t->easy)
 		return false;
-#define SET(option, value) do { if (code == CURLE_OK) code = curl_easy_setopt(t->easy, option, value); } while (0)
+#define SET(option, value) \
+	do { \
+		if (code == CURLE_OK) \
+			code = curl_easy_setopt(t->easy, option, value); \
+	} while (0)
 	SET(CURLOPT_PRIVATE, t);
 	SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
 	SET(CURLOPT_OPENSOCKETDATA, http);
@@ -327,16 +345,19 @@ struct bf_http *bf_http_new(struct bf_loop *loop)
 	return NULL;
 }
 
-/* Every handle leaves the multi first, then its connections close, and only then may the events go. */
+/*
+ * Every handle leaves the multi first, then its connections close, and only then may the events go.
+ */
 void bf_http_free(struct bf_http *http)
 {
 	struct transfer *t;
 
 	if (!http)
 		return;
-	http->dead = true;		/* a completion called from here finds no delivery under way */
+	http->dead = true;	/* a completion called from here finds no delivery under way */
 	while ((t = TAILQ_FIRST(&http->live))) {
-		bf_error_set(&t->err, BF_ERR_CANCELLED, "%s: cancelled, the client shuts down", t->label);
+		bf_error_set(&t->err, BF_ERR_CANCELLED, "%s: cancelled, the client shuts down",
+			     t->label);
 		http_finish(t);
 	}
 	while ((t = TAILQ_FIRST(&http->finished))) {
@@ -364,7 +385,8 @@ void bf_http_free(struct bf_http *http)
 	loop_free_later(http->loop, free, http);
 }
 
-struct bf_op *bf_http_start(struct bf_http *http, const struct bf_http_request *request, bf_http_done *done, void *ctx)
+struct bf_op *bf_http_start(struct bf_http *http, const struct bf_http_request *request,
+			    bf_http_done *done, void *ctx)
 {
 	struct transfer *t = transfer_new(http, request, done, ctx);
 

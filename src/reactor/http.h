@@ -1,6 +1,7 @@
 /*
- * Private to the HTTP client. http.c owns the connections (curl's multi handle, its sockets and timer); a struct
- * transfer, http_transfer.c, is one request with its redirects; http_url.c knows which URLs are allowed.
+ * Private to the HTTP client. http.c owns the connections (curl's multi handle, its sockets and
+ * timer); a struct transfer, http_transfer.c, is one request with its redirects; http_url.c knows
+ * which URLs are allowed.
  */
 #ifndef BACKFILL_REACTOR_HTTP_H
 #define BACKFILL_REACTOR_HTTP_H
@@ -65,11 +66,12 @@ bool http_target_same_origin(const struct http_target *, const struct http_targe
 struct bf_loop *http_loop(struct bf_http *);
 bool http_attach(struct transfer *);		/* takes an easy handle; false: none to be had */
 bool http_go(struct transfer *);		/* hands it to curl */
-void http_detach(struct transfer *);		/* takes it back; does nothing when curl does not have it */
-void http_finish(struct transfer *);		/* outcome set: its completion comes after this turn */
+void http_detach(struct transfer *);		/* takes it back, if curl has it */
+void http_finish(struct transfer *);		/* outcome set: completes after this turn */
 
 /* http_transfer.c */
-struct transfer *transfer_new(struct bf_http *, const struct bf_http_request *, bf_http_done *, void *ctx);
+struct transfer *transfer_new(struct bf_http *, const struct bf_http_request *, bf_http_done *,
+			      void *ctx);
 void transfer_begin(struct transfer *);		/* for the first URL and again for each redirect */
 void transfer_over(struct transfer *, CURLcode);	/* curl is done with it; still attached */
 void transfer_stop(struct transfer *);		/* deadline and look-up off */

@@ -1,8 +1,9 @@
 /*
- * One HTTP request (RFC 9110), redirects included. The reactor follows them itself: curl would look names up in a
- * thread, would leave the deadline out of account, and does not know our rules. Those are: https only, or plain http
- * to the very host that the caller named (which bf_http_url_allowed() has found to be this machine's or a private one);
- * to another origin only the Accept header goes along, and no body.
+ * One HTTP request (RFC 9110), redirects included. The reactor follows them itself: curl would look
+ * names up in a thread, would leave the deadline out of account, and does not know our rules. Those
+ * are: https only, or plain http to the very host that the caller named (which
+ * bf_http_url_allowed() has found to be this machine's or a private one); to another origin only
+ * the Accept header goes along, and no body.
  *
  * Sizes are counted in the callbacks, after decompression: what a header announces proves nothing.
  */
@@ -16,7 +17,7 @@
 enum {
 	RETRY_AFTER_MAX_S = 24 * 3600,
 	BUFFER_BYTES = 16 * 1024,
-	CURL_GRACE_MS = 1000		/* our own deadline comes first; curl's is the second line */
+	CURL_GRACE_MS = 1000	/* our own deadline comes first; curl's is the second line */
 };
 
 static void fail(struct transfer *t, enum bf_err_class class, const char *what)
@@ -27,7 +28,9 @@ static void fail(struct transfer *t, enum bf_err_class class, const char *what)
 
 /* ---- the request ---- */
 
-/* "Name: value"; curl wants "Name;" for an empty value. false when it would break the header apart. */
+/*
+ * "Name: value"; curl wants "Name;" for an empty value. false when it would break the header apart.
+ */
 static bool add_header(struct curl_slist **list, const char *name, const char *value)
 {
 	struct curl_slist *longer;
@@ -56,7 +59,8 @@ static bool copy_headers(struct transfer *t, const struct bf_http_request *reque
 }
 
 /* A copy of the request; what is wrong with it is left in err. */
-struct transfer *transfer_new(struct bf_http *http, const struct bf_http_request *request, bf_http_done *done, void *ctx)
+struct transfer *transfer_new(struct bf_http *http, const struct bf_http_request *request,
+			      bf_http_done *done, void *ctx)
 {
 	struct transfer *t = bf_xcalloc(1, sizeof(*t));
 	struct bf_error why;
@@ -84,7 +88,8 @@ struct transfer *transfer_new(struct bf_http *http, const struct bf_http_request
 	if (!http_target_read(t->url, &t->first, &why))
 		bf_error_set(&t->err, why.class, "%s: %s", t->label, why.text);
 	else if (!copy_headers(t, request))
-		bf_error_set(&t->err, BF_ERR_PERMANENT, "%s: a request header is malformed", t->label);
+		bf_error_set(&t->err, BF_ERR_PERMANENT, "%s: a request header is malformed",
+			     t->label);
 	return t;
 }
 
@@ -146,7 +151,11 @@ static size_t on_header(char *line, size_t size, size_t n, void *ctx)
 
 /* ---- options ---- */
 
-#define SET(option, value) do { if (code == CURLE_OK) code = curl_easy_setopt(t->easy, option, value); } while (0)
+#define SET(option, value) \
+	do { \
+		if (code == CURLE_OK) \
+			code = curl_easy_setopt(t->easy, option, value); \
+	} while (0)
 
 /* What is the same for every request. The empty proxy settings keep the environment's out. */
 static CURLcode set_manners(struct transfer *t)
@@ -164,6 +173,11 @@ static CURLcode set_manners(struct transfer *t)
 	SET(CURLOPT_ACCEPT_ENCODING, "");
 	SET(CURLOPT_SSL_VERIFYPEER, 1L);
 	SET(CURLOPT_SSL_VERIFYHOST, 2L);
+	/*
+	 * the bundle (CAINFO) says it all; with the directory besides, curl reads it anew for each
+	 * handshake
+	 */
+	SET(CURLOPT_CAPATH, NULL);
 	SET(CURLOPT_TCP_KEEPALIVE, 1L);
 	SET(CURLOPT_BUFFERSIZE, (long)BUFFER_BYTES);
 	SET(CURLOPT_UPLOAD_BUFFERSIZE, (long)BUFFER_BYTES);
@@ -192,7 +206,8 @@ static CURLcode set_request(struct transfer *t, int64_t left_ms)
 		SET(CURLOPT_POSTFIELDS, t->body ? t->body : "");
 		SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)t->body_len);
 	}
-	if (strcmp(t->method, "HEAD") != 0 && strcmp(t->method, "GET") != 0 && strcmp(t->method, "POST") != 0)
+	if (strcmp(t->method, "HEAD") != 0 && strcmp(t->method, "GET") != 0 &&
+	    strcmp(t->method, "POST") != 0)
 		SET(CURLOPT_CUSTOMREQUEST, t->method);
 	SET(CURLOPT_HTTPHEADER, t->headers);
 	SET(CURLOPT_RESOLVE, t->resolve);
@@ -240,8 +255,12 @@ static void send_now(struct transfer *t)
 		fail(t, BF_ERR_RETRY, "curl does not take the request");
 }
 
-/* The "+host:port:address,address" line for curl's own cache; the + lets it expire, so that DNS can change. */
-static bool set_resolve(struct transfer *t, const struct http_target *to, const struct dns_answer *answer)
+/*
+ * The "+host:port:address,address" line for curl's own cache; the + lets it expire, so that DNS can
+ * change.
+ */
+static bool set_resolve(struct transfer *t, const struct http_target *to,
+			const struct dns_answer *answer)
 {
 	struct bf_buf line;
 
@@ -250,7 +269,8 @@ static bool set_resolve(struct transfer *t, const struct http_target *to, const 
 	for (int i = 0; i < answer->n; i++) {
 		bool v6 = strchr(answer->addr[i], ':');
 
-		bf_buf_addf(&line, "%s%s%s%s", i ? "," : "", v6 ? "[" : "", answer->addr[i], v6 ? "]" : "");
+		bf_buf_addf(&line, "%s%s%s%s", i ? "," : "", v6 ? "[" : "", answer->addr[i],
+			    v6 ? "]" : "");
 	}
 	curl_slist_free_all(t->resolve);
 	t->resolve = line.failed ? NULL : curl_slist_append(NULL, line.data);
@@ -297,12 +317,17 @@ void transfer_begin(struct transfer *t)
 
 /* ---- the outcome ---- */
 
-/* curl's verdicts that will be the same next time; every other failure of a request is one of the network. */
+/*
+ * curl's verdicts that will be the same next time; every other failure of a request is one of the
+ * network.
+ */
 static const CURLcode permanent[] = {
-	CURLE_UNSUPPORTED_PROTOCOL, CURLE_URL_MALFORMAT, CURLE_NOT_BUILT_IN, CURLE_BAD_FUNCTION_ARGUMENT,
-	CURLE_UNKNOWN_OPTION, CURLE_SETOPT_OPTION_SYNTAX, CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_ENGINE_NOTFOUND,
-	CURLE_SSL_CERTPROBLEM, CURLE_SSL_CIPHER, CURLE_SSL_CACERT_BADFILE, CURLE_SSL_ISSUER_ERROR,
-	CURLE_SSL_PINNEDPUBKEYNOTMATCH, CURLE_SSL_INVALIDCERTSTATUS, CURLE_SSL_CLIENTCERT, CURLE_LOGIN_DENIED,
+	CURLE_UNSUPPORTED_PROTOCOL, CURLE_URL_MALFORMAT, CURLE_NOT_BUILT_IN,
+	CURLE_BAD_FUNCTION_ARGUMENT, CURLE_UNKNOWN_OPTION, CURLE_SETOPT_OPTION_SYNTAX,
+	CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_ENGINE_NOTFOUND, CURLE_SSL_CERTPROBLEM,
+	CURLE_SSL_CIPHER, CURLE_SSL_CACERT_BADFILE, CURLE_SSL_ISSUER_ERROR,
+	CURLE_SSL_PINNEDPUBKEYNOTMATCH, CURLE_SSL_INVALIDCERTSTATUS, CURLE_SSL_CLIENTCERT,
+	CURLE_LOGIN_DENIED,
 };
 
 static enum bf_err_class classify(CURLcode code)
@@ -315,8 +340,12 @@ static enum bf_err_class classify(CURLcode code)
 
 static void failed(struct transfer *t, CURLcode code)
 {
-	/* curl's own words are better than the code's, as long as there is no chance that they repeat the URL */
-	const char *text = *t->curl_error && !strstr(t->curl_error, "://") ? t->curl_error : curl_easy_strerror(code);
+	/*
+	 * curl's own words are better than the code's, as long as there is no chance that they
+	 * repeat the URL
+	 */
+	bool telling = *t->curl_error && !strstr(t->curl_error, "://");
+	const char *text = telling ? t->curl_error : curl_easy_strerror(code);
 	char limit[80];
 
 	if (t->body_too_big) {
@@ -351,10 +380,9 @@ static void strip_headers(struct transfer *t)
 /* RFC 9110, 15.4: 303 always becomes GET, 301 and 302 do so for POST as every browser has it. */
 static void drop_body(struct transfer *t, int status)
 {
-	bool becomes_get = status == 303 ? strcmp(t->method, "HEAD") != 0
-					 : (status == 301 || status == 302) && strcmp(t->method, "POST") == 0;
+	bool post = strcmp(t->method, "POST") == 0, head = strcmp(t->method, "HEAD") == 0;
 
-	if (!becomes_get)
+	if (status == 303 ? head : !post || (status != 301 && status != 302))
 		return;
 	free(t->method);
 	t->method = bf_xstrdup("GET");
@@ -364,7 +392,8 @@ static void drop_body(struct transfer *t, int status)
 }
 
 /* Whether a redirect may go there; why not, otherwise. */
-static const char *refuse_redirect(const struct transfer *t, const struct http_target *from, const struct http_target *to)
+static const char *refuse_redirect(const struct transfer *t, const struct http_target *from,
+				   const struct http_target *to)
 {
 	if (strcmp(to->scheme, "http") == 0 &&
 	    (strcmp(from->scheme, "http") != 0 || strcasecmp(to->host, t->first.host) != 0))

@@ -1,7 +1,8 @@
 /*
- * Which URLs the client talks to: https anywhere; plain http only to this machine or a private network (RFC 1918,
- * RFC 4291 loopback), written as an address or as localhost, so that no name can lead it elsewhere. Credentials
- * in a URL are refused. No text made here repeats the URL: it may hold a key.
+ * Which URLs the client talks to: https anywhere; plain http only to this machine or a private
+ * network (RFC 1918, RFC 4291 loopback), written as an address or as localhost, so that no name can
+ * lead it elsewhere. Credentials in a URL are refused. No text made here repeats the URL: it may
+ * hold a key.
  */
 #include <arpa/inet.h>
 #include <stdlib.h>
@@ -51,7 +52,9 @@ static bool read_parts(CURLU *parsed, struct http_target *ret)
 	if (!part(parsed, CURLUPART_SCHEME, ret->scheme, sizeof(ret->scheme)) ||
 	    !part(parsed, CURLUPART_HOST, ret->host, sizeof(ret->host)))
 		return false;
-	ret->port = part(parsed, CURLUPART_PORT, port, sizeof(port)) ? (int)strtol(port, NULL, 10) : 0;
+	ret->port = 0;
+	if (part(parsed, CURLUPART_PORT, port, sizeof(port)))
+		ret->port = (int)strtol(port, NULL, 10);
 	len = strlen(ret->host);
 	if (len > 2 && ret->host[0] == '[' && ret->host[len - 1] == ']') {
 		memmove(ret->host, ret->host + 1, len - 2);
@@ -87,7 +90,8 @@ static bool is_near(const char *host)
 	if (inet_pton(AF_INET, host, &v4) != 1)
 		return false;
 	a = ntohl(v4.s_addr);
-	return a >> 24 == 127 || a >> 24 == 10 || a >> 20 == (172 << 4 | 1) || a >> 16 == (192 << 8 | 168);
+	return a >> 24 == 127 || a >> 24 == 10 || a >> 20 == (172 << 4 | 1) ||
+	       a >> 16 == (192 << 8 | 168);
 }
 
 /* curl also takes one or three slashes, and makes a host of what was meant as a path. */
@@ -103,7 +107,8 @@ bool http_target_read(const char *url, struct http_target *ret, struct bf_error 
 {
 	if (strnlen(url, HTTP_URL_MAX + 1) > HTTP_URL_MAX)
 		return refuse(err, "longer than 16 KiB");
-	if (!parse(url, CURLU_DISALLOW_USER | CURLU_NON_SUPPORT_SCHEME, ret) || !has_authority(url, ret->scheme))
+	if (!parse(url, CURLU_DISALLOW_USER | CURLU_NON_SUPPORT_SCHEME, ret) ||
+	    !has_authority(url, ret->scheme))
 		return refuse(err, "malformed, or with a user name in it");
 	if (ret->port == 0)
 		ret->port = strcmp(ret->scheme, "https") == 0 ? 443 : 80;
@@ -112,7 +117,8 @@ bool http_target_read(const char *url, struct http_target *ret, struct bf_error 
 	if (strcmp(ret->scheme, "http") != 0)
 		return refuse(err, "neither https nor http");
 	if (!is_near(ret->host))
-		return refuse(err, "plain http is only for localhost and private addresses, written as numbers");
+		return refuse(err, "plain http is only for localhost and private addresses, "
+				   "written as numbers");
 	return true;
 }
 
@@ -124,8 +130,8 @@ bool bf_http_url_allowed(const char *url, struct bf_error *err)
 }
 
 /*
- * Reads where a proxy is. Those that want the target's address from us are refused: curl would look it up in a thread
- * of its own; socks5h and socks4a send the name.
+ * Reads where a proxy is. Those that want the target's address from us are refused: curl would look
+ * it up in a thread of its own; socks5h and socks4a send the name.
  */
 bool http_proxy_read(const char *proxy, struct http_target *ret, struct bf_error *err)
 {
@@ -133,13 +139,14 @@ bool http_proxy_read(const char *proxy, struct http_target *ret, struct bf_error
 	char *full = strstr(proxy, "://") ? bf_xstrdup(proxy) : bf_xasprintf("http://%s", proxy);
 	bool ok = parse(full, CURLU_NON_SUPPORT_SCHEME, ret), known = false;
 
-	if (ok && ret->port == 0)
-		ret->port = strcmp(ret->scheme, "https") == 0 ? 443 : 1080;	/* curl's defaults for a proxy */
+	if (ok && ret->port == 0)	/* curl's defaults for a proxy */
+		ret->port = strcmp(ret->scheme, "https") == 0 ? 443 : 1080;
 	free(full);
 	for (size_t i = 0; ok && i < BF_COUNT(schemes); i++)
 		known = known || strcmp(ret->scheme, schemes[i]) == 0;
 	if (!known)
-		bf_error_set(err, BF_ERR_CONFIG, "proxy refused: not of the form http://, https://, socks5h:// or "
+		bf_error_set(err, BF_ERR_CONFIG,
+			     "proxy refused: not of the form http://, https://, socks5h:// or "
 			     "socks4a://host:port");
 	return known;
 }
@@ -147,5 +154,6 @@ bool http_proxy_read(const char *proxy, struct http_target *ret, struct bf_error
 /* RFC 6454: same scheme, host and port. */
 bool http_target_same_origin(const struct http_target *a, const struct http_target *b)
 {
-	return strcmp(a->scheme, b->scheme) == 0 && strcasecmp(a->host, b->host) == 0 && a->port == b->port;
+	return strcmp(a->scheme, b->scheme) == 0 && strcasecmp(a->host, b->host) == 0 &&
+	       a->port == b->port;
 }

@@ -1,10 +1,11 @@
 /*
- * The loop: libevent's base run turn by turn. A turn is one wait, the callbacks of what became ready, and then the
- * deferred work in the order it was asked for; work deferred meanwhile belongs to the next turn, which does not wait.
- * So deferred work cannot starve the sockets, and nothing is freed under the feet of a callback.
+ * The loop: libevent's base run turn by turn. A turn is one wait, the callbacks of what became
+ * ready, and then the deferred work in the order it was asked for; work deferred meanwhile belongs
+ * to the next turn, which does not wait. So deferred work cannot starve the sockets, and nothing is
+ * freed under the feet of a callback.
  *
- * Nothing ticks here: an idle loop sleeps until the next timer that somebody asked for. Lag is learned from those
- * timers (how late they are) and from how long the work of a turn takes.
+ * Nothing ticks here: an idle loop sleeps until the next timer that somebody asked for. Lag is
+ * learned from those timers (how late they are) and from how long the work of a turn takes.
  */
 #include <math.h>
 #include <signal.h>
@@ -53,7 +54,10 @@ void bf_op_cancel(struct bf_op *op)
 		op->cancel(op);
 }
 
-/* libevent's own remarks, EBADF of sockets that a library closed first among them, are for debugging only. */
+/*
+ * libevent's own remarks, EBADF of sockets that a library closed first among them, are for
+ * debugging only.
+ */
 static void log_libevent(int severity, const char *message)
 {
 	bf_log(severity >= EVENT_LOG_ERR ? BF_ERROR : BF_DEBUG, "libevent", BF_S("text", message));
@@ -62,19 +66,23 @@ static void log_libevent(int severity, const char *message)
 /* Timers must be exact to the millisecond, which libevent's default (coarse) clock is not. */
 static struct event_base *base_new(void)
 {
+	const int flags = EVENT_BASE_FLAG_PRECISE_TIMER | EVENT_BASE_FLAG_IGNORE_ENV |
+			  EVENT_BASE_FLAG_NOLOCK;
 	struct event_config *config = event_config_new();
 	struct event_base *base = NULL;
 
 	if (!config)
 		return NULL;
-	if (event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER | EVENT_BASE_FLAG_IGNORE_ENV |
-				  EVENT_BASE_FLAG_NOLOCK) == 0)
+	if (event_config_set_flag(config, flags) == 0)
 		base = event_base_new_with_config(config);
 	event_config_free(config);
 	return base;
 }
 
-/* A new loop, or NULL. From here on the process ignores SIGPIPE: a peer that left is an error code, not a death. */
+/*
+ * A new loop, or NULL. From here on the process ignores SIGPIPE: a peer that left is an error code,
+ * not a death.
+ */
 struct bf_loop *bf_loop_new(void)
 {
 	struct bf_loop *loop = bf_xcalloc(1, sizeof(*loop));
@@ -99,7 +107,10 @@ static struct deferred ring_take(struct bf_loop *loop)
 	return first;
 }
 
-/* Everything that used the loop must be gone. Deferred work that was not reached is dropped, memory is given back. */
+/*
+ * Everything that used the loop must be gone. Deferred work that was not reached is dropped, memory
+ * is given back.
+ */
 void bf_loop_free(struct bf_loop *loop)
 {
 	if (!loop)
@@ -144,7 +155,8 @@ static void defer(struct bf_loop *loop, bf_loop_fn *fn, void *ctx, bool frees)
 {
 	if (loop->n == loop->cap)
 		ring_grow(loop);
-	loop->ring[(loop->head + loop->n++) & (loop->cap - 1)] = (struct deferred){ fn, ctx, frees };
+	loop->ring[(loop->head + loop->n) & (loop->cap - 1)] = (struct deferred){ fn, ctx, frees };
+	loop->n++;
 }
 
 void bf_loop_defer(struct bf_loop *loop, bf_loop_fn *fn, void *ctx)
@@ -177,7 +189,10 @@ void loop_mark(struct bf_loop *loop)
 		loop->turn_began_us = bf_now_us();
 }
 
-/* The second half of a turn: what was deferred before now, and the account of how long all of it took. */
+/*
+ * The second half of a turn: what was deferred before now, and the account of how long all of it
+ * took.
+ */
 static void turn_end(struct bf_loop *loop)
 {
 	size_t n = loop->n;
@@ -273,7 +288,10 @@ struct bf_op *bf_timer_start(struct bf_loop *loop, int64_t after_ms, bf_loop_fn 
 		after_ms = 0;
 	after = (struct timeval){ .tv_sec = after_ms / 1000, .tv_usec = after_ms % 1000 * 1000 };
 	timer->due_us = bf_now_us() + (uint64_t)after_ms * 1000;
-	/* libevent counts from the beginning of the turn unless told the time; then long turns make early timers */
+	/*
+	 * libevent counts from the beginning of the turn unless told the time; then long turns make
+	 * early timers
+	 */
 	event_base_update_cache_time(loop->base);
 	if (evtimer_assign(&timer->event, loop->base, on_timer, timer) < 0 ||
 	    evtimer_add(&timer->event, &after) < 0)
@@ -291,7 +309,10 @@ static void on_signal(evutil_socket_t signo, short what, void *ctx)
 	watch->fn(watch->ctx);
 }
 
-/* Calls fn(ctx) from the loop, with no restriction on what it does, for each signal until cancelled. */
+/*
+ * Calls fn(ctx) from the loop, with no restriction on what it does, for each signal until
+ * cancelled.
+ */
 struct bf_op *bf_signal_watch(struct bf_loop *loop, int signo, bf_loop_fn *fn, void *ctx)
 {
 	struct watch *watch = watch_new(loop, fn, ctx);

@@ -1,9 +1,10 @@
 /*
- * The pool: equal sessions and one queue before them. A batch goes to the session with the least in flight; when none
- * takes it, it waits, in order, at most PG_QUEUE_MS.
+ * The pool: equal sessions and one queue before them. A batch goes to the session with the least in
+ * flight; when none takes it, it waits, in order, at most PG_QUEUE_MS.
  *
- * The user hears nothing from inside a session's callback or his own call: what there is to say is collected and
- * said after the turn, first the news (up, down, notifications), then the completions.
+ * The user hears nothing from inside a session's callback or his own call: what there is to say is
+ * collected and said after the turn, first the news (up, down, notifications), then the
+ * completions.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -217,7 +218,8 @@ static void expire(void *ctx)
 	pg->expiry = NULL;
 	while ((b = TAILQ_FIRST(&pg->queue)) && now - b->since_us >= PG_QUEUE_MS * 1000ull) {
 		unqueue(b);
-		bf_error_set(&b->err, BF_ERR_RETRY, "no database session for %d s: %s", PG_QUEUE_MS / 1000,
+		bf_error_set(&b->err, BF_ERR_RETRY, "no database session for %d s: %s",
+			     PG_QUEUE_MS / 1000,
 			     *pg->last_reason ? pg->last_reason : "all are busy");
 		pg_batch_over(b);
 	}
@@ -241,7 +243,7 @@ static struct session *pick(struct bf_pg *pg)
 		struct session *s = &pg->sessions[i];
 		int load = s->n_inflight + (s->wants_write ? PG_PIPELINE_MAX : 0);
 
-		if (session_takes(s) && (!best || load < least)) {
+		if (pipeline_takes(s) && (!best || load < least)) {
 			best = s;
 			least = load;
 		}
@@ -256,12 +258,12 @@ void pg_dispatch(struct bf_pg *pg)
 
 	while (!pg->dead && (b = TAILQ_FIRST(&pg->queue)) && (s = pick(pg))) {
 		if (b->role == BATCH_SCRIPT && s->n_inflight)
-			return;		/* it waits for the pipeline to run dry, and all behind it do */
+			return;	/* it waits for the pipeline to run dry, and all behind it do */
 		unqueue(b);
 		if (b->role == BATCH_SCRIPT)
-			session_send_script(s, b);
+			pipeline_send_script(s, b);
 		else
-			session_send(s, b, b->calls);
+			pipeline_send(s, b, b->calls);
 	}
 }
 
@@ -286,7 +288,8 @@ static void expect_to_fail(struct batch *b, enum bf_err_class class, const char 
 	pg_batch_over(b);
 }
 
-struct bf_op *bf_pg_batch(struct bf_pg *pg, const struct bf_pg_call *calls, int n, bf_pg_done *done, void *ctx)
+struct bf_op *bf_pg_batch(struct bf_pg *pg, const struct bf_pg_call *calls, int n, bf_pg_done *done,
+			  void *ctx)
 {
 	struct batch *b = batch_new(pg, BATCH_CALLS, n, done, ctx);
 	struct session *s = TAILQ_EMPTY(&pg->queue) ? pick(pg) : NULL;
@@ -297,7 +300,7 @@ struct bf_op *bf_pg_batch(struct bf_pg *pg, const struct bf_pg_call *calls, int 
 	} else if (n <= 0) {
 		expect_to_fail(b, BF_ERR_BUG, "a batch without statements");
 	} else if (s) {
-		session_send(s, b, calls);
+		pipeline_send(s, b, calls);
 	} else {
 		batch_keep_calls(b, calls);
 		enqueue(b);
@@ -305,15 +308,18 @@ struct bf_op *bf_pg_batch(struct bf_pg *pg, const struct bf_pg_call *calls, int 
 	return &b->op;
 }
 
-struct bf_op *bf_pg_query(struct bf_pg *pg, const struct bf_pg_stmt *stmt, const char *const *params,
-			  bf_pg_done *done, void *ctx)
+struct bf_op *bf_pg_query(struct bf_pg *pg, const struct bf_pg_stmt *stmt,
+			  const char *const *params, bf_pg_done *done, void *ctx)
 {
 	const struct bf_pg_call call = { stmt, params };
 
 	return bf_pg_batch(pg, &call, 1, done, ctx);
 }
 
-/* Only for a pool of one session; it runs when all batches before it are done, and those after it wait. */
+/*
+ * Only for a pool of one session; it runs when all batches before it are done, and those after it
+ * wait.
+ */
 struct bf_op *bf_pg_script(struct bf_pg *pg, const char *sql, bf_pg_done *done, void *ctx)
 {
 	struct batch *b = batch_new(pg, BATCH_SCRIPT, 0, done, ctx);
@@ -349,14 +355,17 @@ static struct channel *channel_new(const char *name)
 	return channel;
 }
 
-/* All listening is done by the first session; LISTEN is in force before that session counts as up. */
+/*
+ * All listening is done by the first session; LISTEN is in force before that session counts as up.
+ */
 void bf_pg_listen(struct bf_pg *pg, const char *channel)
 {
 	struct session *s = &pg->sessions[0];
 	struct channel *added = channel_new(channel);
 
-	pg->channels = bf_xrealloc(pg->channels, (size_t)pg->n_channels + 1, sizeof(struct channel *));
-	pg->channels[pg->n_channels++] = added;
+	pg->n_channels++;
+	pg->channels = bf_xrealloc(pg->channels, (size_t)pg->n_channels, sizeof(added));
+	pg->channels[pg->n_channels - 1] = added;
 	if (s->script) {
 		const struct bf_pg_call call = { &added->stmt, NULL };
 		struct batch *b = batch_new(pg, BATCH_OPTIONAL, 1, NULL, NULL);
@@ -388,7 +397,8 @@ struct bf_pg *bf_pg_new(struct bf_loop *loop, const struct bf_pg_config *config)
 	pg->loop = loop;
 	pg->config = *config;
 	pg->conninfo = bf_xstrdup(config->conninfo);
-	pg->application_name = config->application_name ? bf_xstrdup(config->application_name) : NULL;
+	if (config->application_name)
+		pg->application_name = bf_xstrdup(config->application_name);
 	pg->config.conninfo = pg->conninfo;
 	pg->config.application_name = pg->application_name;
 	if (pg->config.sessions < 1)
@@ -432,7 +442,8 @@ void bf_pg_free(struct bf_pg *pg)
 		session_release(&pg->sessions[i]);
 	while ((b = TAILQ_FIRST(&pg->queue))) {
 		unqueue(b);
-		expect_to_fail(b, BF_ERR_CANCELLED, "cancelled: the database sessions are being closed");
+		expect_to_fail(b, BF_ERR_CANCELLED,
+			       "cancelled: the database sessions are being closed");
 	}
 	while ((news = TAILQ_FIRST(&pg->news))) {
 		TAILQ_REMOVE(&pg->news, news, link);

@@ -1,11 +1,12 @@
 /*
  * Private to the PostgreSQL sessions.
  *
- *   pg.c           the pool: which session a batch goes to, the queue, what the user is told and when
+ *   pg.c           the pool: which session a batch goes to, the queue, what the user is told
  *   pg_batch.c     one batch: its parameters, its place among the results, its outcome
- *   pg_session.c   one session: pipeline, results, watchdog, reconnecting
+ *   pg_pipeline.c  what goes over a session: prepared statements, pipeline, results
+ *   pg_session.c   the life of a session: events, watchdog, reconnecting
  *   pg_connect.c   one attempt to connect, host by host
- *   pg_conninfo.c  what a connection string says, with the environment and the service file behind it
+ *   pg_conninfo.c  what a connection string says, with environment and service file behind it
  *   pg_error.c     SQLSTATE to error class
  */
 #ifndef BACKFILL_REACTOR_PG_H
@@ -19,13 +20,14 @@ enum {
 	PG_HOSTS_MAX = 16,
 	PG_PIPELINE_MAX = 16,		/* batches in flight on one session */
 	PG_QUEUE_MS = 5000,		/* how long a batch waits for a session */
-	PG_WATCHDOG_MS = 5000		/* beyond statement_timeout: then the connection is half open */
+	PG_WATCHDOG_MS = 5000		/* beyond statement_timeout: a half-open connection */
 };
 
 /* ---- pg_error.c ---- */
 enum bf_err_class pg_classify(const char *sqlstate);
 void pg_error_from_result(struct bf_error *, const char *what, const PGresult *);
-void pg_error_from_connection(struct bf_error *, enum bf_err_class, const char *what, const PGconn *);
+void pg_error_from_connection(struct bf_error *, enum bf_err_class, const char *what,
+			      const PGconn *);
 
 /* ---- pg_conninfo.c ---- */
 struct conninfo_host {
@@ -44,9 +46,12 @@ bool conninfo_read(struct conninfo *, const struct bf_pg_config *, struct bf_err
 void conninfo_release(struct conninfo *);
 
 /* ---- pg_connect.c ---- */
-/* Exactly one of err and conn; conn belongs to the one called, is idle, non-blocking and writable. */
+/*
+ * Exactly one of err and conn; conn belongs to the one called, is idle, non-blocking and writable.
+ */
 typedef void connect_done(void *ctx, const struct bf_error *err, PGconn *conn);
-struct bf_op *connect_start(struct bf_loop *, const struct bf_pg_config *, connect_done *, void *ctx);
+struct bf_op *connect_start(struct bf_loop *, const struct bf_pg_config *, connect_done *,
+			    void *ctx);
 
 /* ---- pg_batch.c ---- */
 enum batch_role {
@@ -58,7 +63,7 @@ enum batch_role {
 struct batch {
 	struct bf_op op;
 	TAILQ_ENTRY(batch) link;
-	struct batches *in;		/* the list it is on; NULL: being freed or (script) held by its session */
+	struct batches *in;		/* the list it is on; NULL: over, or a script under way */
 	enum batch_role role;
 	struct bf_pg *pg;
 	bf_pg_done *done;
@@ -72,7 +77,7 @@ struct batch {
 	const struct bf_pg_stmt **stmts;	/* n; for errors and for preparing again */
 	int n;
 
-	int *prepares, n_prepares;	/* indexes into the session's statements, sent ahead with a SYNC each */
+	int *prepares, n_prepares;	/* sent ahead: indexes into the session's statements */
 	bool preparing;			/* their results come now */
 	bool open;			/* a result came, the NULL that ends it has not */
 	int at;				/* whose result comes now */
@@ -117,17 +122,25 @@ struct session {
 };
 void session_init(struct session *, struct bf_pg *, bool listens);
 void session_release(struct session *);
-void session_send(struct session *, struct batch *, const struct bf_pg_call *);
-void session_send_script(struct session *, struct batch *);
 void session_listen(struct session *, const struct bf_pg_stmt *listen);
-bool session_takes(const struct session *);	/* a batch, now */
+void session_ready(struct session *);		/* its setup has been done */
+void session_flush(struct session *);
+void session_watch(struct session *);		/* something is under way: see that it gets on */
+void session_break(struct session *, const struct bf_error *why);	/* after this turn */
+void session_break_for(struct session *, enum bf_err_class, const char *what);	/* libpq says why */
+
+/* ---- pg_pipeline.c ---- */
+void pipeline_send(struct session *, struct batch *, const struct bf_pg_call *);
+void pipeline_send_script(struct session *, struct batch *);
+bool pipeline_takes(const struct session *);	/* a batch, now */
+void pipeline_read(struct session *);
 
 /* ---- pg.c ---- */
 struct bf_loop *pg_loop(const struct bf_pg *);
 const struct bf_pg_config *pg_config(const struct bf_pg *);
-const struct bf_pg_stmt *pg_channel(const struct bf_pg *, int i);	/* its LISTEN; NULL behind the last one */
+const struct bf_pg_stmt *pg_channel(const struct bf_pg *, int i);	/* its LISTEN, or NULL */
 bool pg_is_dead(const struct bf_pg *);
-void pg_batch_over(struct batch *);		/* on no list: its completion comes after this turn */
+void pg_batch_over(struct batch *);		/* on no list: completes after this turn */
 void pg_session_up(struct session *);
 void pg_session_down(struct session *, bool was_up, const struct bf_error *);
 void pg_notified(struct bf_pg *, const char *channel, const char *payload);

@@ -1,6 +1,6 @@
 /*
- * One batch: made by the pool, sent by a session, handed back to the pool. Parameters are copied only when it has to
- * wait for a session; libpq copies them anyway when it is sent.
+ * One batch: made by the pool, sent by a session, handed back to the pool. Parameters are copied
+ * only when it has to wait for a session; libpq copies them anyway when it is sent.
  */
 #include <stdlib.h>
 #include <string.h>

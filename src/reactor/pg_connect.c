@@ -1,7 +1,8 @@
 /*
- * One attempt to connect: each host of the list in turn, each of its addresses in turn, until one is a writable
- * primary with a UTF-8 database. libpq gets one address at a time, as hostaddr (it would block on names; host goes with
- * it for certificates), and a share of the time, so that a host that swallows packets cannot use up the others'.
+ * One attempt to connect: each host of the list in turn, each of its addresses in turn, until one
+ * is a writable primary with a UTF-8 database. libpq gets one address at a time, as hostaddr (it
+ * would block on names; host goes with it for certificates), and a share of the time, so that a
+ * host that swallows packets cannot use up the others'.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,11 +109,13 @@ static void start_clock(struct attempt *a)
 {
 	uint64_t now = bf_now_us();
 	int64_t left_ms = a->give_up_us > now ? (int64_t)((a->give_up_us - now) / 1000) : 0;
-	int tries = a->info.n_hosts - a->host - 1 + (a->addrs.n > a->addr ? a->addrs.n - a->addr : 1);
+	int addrs = a->addrs.n > a->addr ? a->addrs.n - a->addr : 1;
+	int tries = a->info.n_hosts - a->host - 1 + addrs;
 	int64_t share_ms = left_ms / tries;
 
 	bf_op_cancel(a->timer);
-	a->timer = bf_timer_start(a->loop, share_ms > LEAST_SHARE_MS ? share_ms : LEAST_SHARE_MS, on_timeout, a);
+	a->timer = bf_timer_start(a->loop, share_ms > LEAST_SHARE_MS ? share_ms : LEAST_SHARE_MS,
+				  on_timeout, a);
 }
 
 static void on_addresses(void *ctx, const struct bf_error *err, const struct dns_answer *answer)
@@ -155,7 +158,8 @@ static void on_notice(void *ctx, const PGresult *result)
 	const char *text = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
 
 	(void)ctx;
-	bf_log(BF_DEBUG, "postgres notice", BF_S("severity", PQresultErrorField(result, PG_DIAG_SEVERITY)),
+	bf_log(BF_DEBUG, "postgres notice",
+	       BF_S("severity", PQresultErrorField(result, PG_DIAG_SEVERITY)),
 	       BF_S("text", text ? text : PQresultErrorMessage(result)));
 }
 
@@ -172,8 +176,10 @@ static void accept_connection(struct attempt *a)
 	PGconn *conn = a->conn;
 
 	if (!encoding || strcmp(encoding, "UTF8") != 0) {
-		bf_error_set(&a->err, BF_ERR_CONFIG, "the database's encoding is %s; it has to be made anew with "
-			     "CREATE DATABASE ... TEMPLATE template0 ENCODING 'UTF8'", encoding ? encoding : "unknown");
+		bf_error_set(&a->err, BF_ERR_CONFIG,
+			     "the database's encoding is %s; it has to be made anew with "
+			     "CREATE DATABASE ... TEMPLATE template0 ENCODING 'UTF8'",
+			     encoding ? encoding : "unknown");
 		next_address(a);
 		return;
 	}
@@ -189,14 +195,18 @@ static void accept_connection(struct attempt *a)
 
 static void on_ready(evutil_socket_t fd, short what, void *ctx);
 
-/* A new event each time: libpq may have opened another socket under the same number, which epoll would not know. */
+/*
+ * A new event each time: libpq may have opened another socket under the same number, which epoll
+ * would not know.
+ */
 static void wait_for(struct attempt *a, short what)
 {
 	if (a->event)
 		event_free(a->event);
 	a->event = event_new(bf_loop_base(a->loop), PQsocket(a->conn), what, on_ready, a);
 	if (!a->event || event_add(a->event, NULL) < 0) {
-		bf_error_set(&a->err, BF_ERR_RETRY, "connecting to the database: cannot wait for the socket");
+		bf_error_set(&a->err, BF_ERR_RETRY,
+			     "connecting to the database: cannot wait for the socket");
 		next_address(a);
 	}
 }
@@ -230,7 +240,8 @@ static PGconn *start_libpq(const struct attempt *a)
 {
 	const struct conninfo_host *host = &a->info.hosts[a->host];
 	size_t n = (size_t)a->info.n;
-	const char **keys = bf_xcalloc(n + 4, sizeof(*keys)), **values = bf_xcalloc(n + 4, sizeof(*values));
+	const char **keys = bf_xcalloc(n + 4, sizeof(*keys));
+	const char **values = bf_xcalloc(n + 4, sizeof(*values));
 	PGconn *conn;
 
 	for (size_t i = 0; i < n; i++) {
@@ -257,7 +268,8 @@ static void try_address(struct attempt *a)
 		refuse(a);
 		return;
 	}
-	PQsetErrorVerbosity(a->conn, PQERRORS_VERBOSE);	/* the only way to see an SQLSTATE at this stage */
+	/* the only way to see an SQLSTATE at this stage */
+	PQsetErrorVerbosity(a->conn, PQERRORS_VERBOSE);
 	PQsetNoticeReceiver(a->conn, on_notice, NULL);
 	wait_for(a, EV_WRITE);
 }
@@ -273,11 +285,14 @@ static void begin(void *ctx)
 		give_up(a);
 }
 
-struct bf_op *connect_start(struct bf_loop *loop, const struct bf_pg_config *config, connect_done *done, void *ctx)
+struct bf_op *connect_start(struct bf_loop *loop, const struct bf_pg_config *config,
+			    connect_done *done, void *ctx)
 {
 	struct attempt *a = bf_xcalloc(1, sizeof(*a));
-	int64_t timeout_ms = config->connect_timeout_ms > 0 ? config->connect_timeout_ms : DEFAULT_TIMEOUT_MS;
+	int64_t timeout_ms = config->connect_timeout_ms;
 
+	if (timeout_ms <= 0)
+		timeout_ms = DEFAULT_TIMEOUT_MS;
 	a->op.cancel = cancel;
 	a->loop = loop;
 	a->done = done;

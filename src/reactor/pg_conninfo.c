@@ -1,7 +1,7 @@
 /*
- * A connection string (PostgreSQL documentation, 34.1.1) taken apart, so that the reactor can look the hosts up itself
- * and try them one by one. What is not said comes from the service file and the environment, as in libpq.
- * Errors do not quote the string: it may hold a password.
+ * A connection string (PostgreSQL documentation, 34.1.1) taken apart, so that the reactor can look
+ * the hosts up itself and try them one by one. What is not said comes from the service file and the
+ * environment, as in libpq. Errors do not quote the string: it may hold a password.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +22,10 @@ static const struct preset loose[] = {
 	{ "keepalives_idle", "30" }, { "keepalives_interval", "10" }, { "keepalives_count", "3" },
 	{ "tcp_user_timeout", "30000" },
 };
-/* The session that holds the locks must learn of a vanished server before others think that it has died. */
+/*
+ * The session that holds the locks must learn of a vanished server before others think that it has
+ * died.
+ */
 static const struct preset tight[] = {
 	{ "keepalives_idle", "5" }, { "keepalives_interval", "2" }, { "keepalives_count", "3" },
 	{ "tcp_user_timeout", "10000" },
@@ -44,7 +47,8 @@ static const char *value_of(const PQconninfoOption *options, const char *key)
 }
 
 /* The string's value, else that of service file, environment or libpq. */
-static const char *effective(const PQconninfoOption *given, const PQconninfoOption *defaults, const char *key)
+static const char *effective(const PQconninfoOption *given, const PQconninfoOption *defaults,
+			     const char *key)
 {
 	const char *value = value_of(given, key);
 
@@ -52,8 +56,8 @@ static const char *effective(const PQconninfoOption *given, const PQconninfoOpti
 }
 
 /*
- * libpq's defaults with the service that the string names. PQconndefaults() knows only PGSERVICE; nothing else runs in
- * this process, so the variable can be lent to it.
+ * libpq's defaults with the service that the string names. PQconndefaults() knows only PGSERVICE;
+ * nothing else runs in this process, so the variable can be lent to it.
  */
 static PQconninfoOption *read_defaults(const char *service)
 {
@@ -64,7 +68,7 @@ static PQconninfoOption *read_defaults(const char *service)
 	if (!service || setenv("PGSERVICE", service, 1) == 0)
 		defaults = PQconndefaults();
 	if (service && before)
-		(void)setenv("PGSERVICE", before, 1);	/* the memory for it was there a moment ago */
+		(void)setenv("PGSERVICE", before, 1);	/* its memory was there a moment ago */
 	else if (service)
 		unsetenv("PGSERVICE");
 	free(before);
@@ -77,7 +81,8 @@ static void add(struct conninfo *info, const char *key, const char *value)
 	info->values[info->n++] = bf_xstrdup(value);
 }
 
-static void add_presets(struct conninfo *info, const PQconninfoOption *given, const struct preset *presets, size_t n)
+static void add_presets(struct conninfo *info, const PQconninfoOption *given,
+			const struct preset *presets, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		const PQconninfoOption *option = find(given, presets[i].key);
@@ -88,9 +93,11 @@ static void add_presets(struct conninfo *info, const PQconninfoOption *given, co
 	}
 }
 
-static void read_keys(struct conninfo *info, const PQconninfoOption *given, const struct bf_pg_config *config)
+static void read_keys(struct conninfo *info, const PQconninfoOption *given,
+		      const struct bf_pg_config *config)
 {
-	static const char *const ours[] = { "host", "hostaddr", "port", "client_encoding", "fallback_application_name",
+	static const char *const ours[] = { "host", "hostaddr", "port",
+					    "client_encoding", "fallback_application_name",
 					    "connect_timeout" };
 	size_t n = 0;
 
@@ -151,8 +158,8 @@ static bool refuse(struct bf_error *err, const char *why)
 }
 
 /* The lists host, hostaddr and port belong together item by item. */
-static bool read_hosts(struct conninfo *info, const char *hosts, const char *addrs, const char *ports,
-		       struct bf_error *err)
+static bool read_hosts(struct conninfo *info, const char *hosts, const char *addrs,
+		       const char *ports, struct bf_error *err)
 {
 	int n = count_items(addrs ? addrs : hosts);
 
@@ -171,12 +178,15 @@ static bool read_hosts(struct conninfo *info, const char *hosts, const char *add
 			host->hostaddr = item(addrs, i, false);
 		else if (dns_is_literal(host->host))
 			host->hostaddr = bf_xstrdup(host->host);
-		host->by_name = !host->hostaddr && *host->host && *host->host != '/' && *host->host != '@';
+		host->by_name = !host->hostaddr && *host->host && !strchr("/@", *host->host);
 	}
 	return true;
 }
 
-/* Reads config->conninfo into *info, which is then released by conninfo_release() even if this failed. */
+/*
+ * Reads config->conninfo into *info, which is then released by conninfo_release() even if this
+ * failed.
+ */
 bool conninfo_read(struct conninfo *info, const struct bf_pg_config *config, struct bf_error *err)
 {
 	char *message = NULL;
@@ -189,8 +199,9 @@ bool conninfo_read(struct conninfo *info, const struct bf_pg_config *config, str
 		return refuse(err, "not of the form KEY=VALUE ... or postgresql://...");
 	defaults = read_defaults(value_of(given, "service"));
 	read_keys(info, given, config);
-	ok = read_hosts(info, effective(given, defaults, "host"), effective(given, defaults, "hostaddr"),
-			effective(given, defaults, "port"), err);
+	ok = read_hosts(info, effective(given, defaults, "host"),
+			effective(given, defaults, "hostaddr"), effective(given, defaults, "port"),
+			err);
 	PQconninfoFree(defaults);
 	PQconninfoFree(given);
 	return ok;

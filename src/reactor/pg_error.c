@@ -1,6 +1,7 @@
 /*
- * What a failure of the database means for the one who asked (PostgreSQL documentation, appendix A: error codes).
- * The text is the server's primary message only: details and contexts repeat rows and parameters.
+ * What a failure of the database means for the one who asked (PostgreSQL documentation, appendix A:
+ * error codes). The text is the server's primary message only: details and contexts repeat rows and
+ * parameters.
  */
 #include <stdio.h>
 #include <string.h>
@@ -25,7 +26,7 @@ static const struct {
 	{ "42501", BF_ERR_CONFIG },		/* privilege */
 	{ "42P01", BF_ERR_CONFIG },		/* no such table: not migrated */
 	{ "42703", BF_ERR_CONFIG },		/* no such column: not migrated */
-	{ "42883", BF_ERR_CONFIG },		/* no such function: not migrated, or an extension is missing */
+	{ "42883", BF_ERR_CONFIG },		/* no such function: not migrated, no extension */
 	{ "22", BF_ERR_PERMANENT },		/* data */
 	{ "23", BF_ERR_PERMANENT },		/* constraint */
 };
@@ -66,7 +67,10 @@ void pg_error_from_result(struct bf_error *err, const char *what, const PGresult
 	snprintf(err->sqlstate, sizeof(err->sqlstate), "%s", sqlstate);
 }
 
-/* Finds the SQLSTATE in "FATAL:  28P01: password ...", the form that PQERRORS_VERBOSE gives to errors at start. */
+/*
+ * Finds the SQLSTATE in "FATAL:  28P01: password ...", the form that PQERRORS_VERBOSE gives to
+ * errors at start.
+ */
 static bool find_sqlstate(const char *text, char ret[6])
 {
 	for (const char *p = strstr(text, ":  "); p; p = strstr(p + 1, ":  ")) {
@@ -82,7 +86,8 @@ static bool find_sqlstate(const char *text, char ret[6])
 }
 
 /* An error from a connection that failed; class is for when the server gave no SQLSTATE. */
-void pg_error_from_connection(struct bf_error *err, enum bf_err_class class, const char *what, const PGconn *conn)
+void pg_error_from_connection(struct bf_error *err, enum bf_err_class class, const char *what,
+			      const PGconn *conn)
 {
 	const char *text = conn ? PQerrorMessage(conn) : "out of memory";
 	char sqlstate[6] = "";
@@ -92,6 +97,7 @@ void pg_error_from_connection(struct bf_error *err, enum bf_err_class class, con
 		class = pg_classify(sqlstate);
 	if (class == BF_ERR_BUG)
 		class = BF_ERR_RETRY;	/* at start only the server's state speaks */
-	bf_error_set(err, class, "%s: %.*s", what, message_length(text, sqlstate), *text ? text : "closed");
+	bf_error_set(err, class, "%s: %.*s", what, message_length(text, sqlstate),
+		     *text ? text : "closed");
 	snprintf(err->sqlstate, sizeof(err->sqlstate), "%s", sqlstate);
 }

@@ -100,11 +100,14 @@ static void print_lines(const struct migrate *m, const PGresult *r)
 {
 	for (size_t k = 0; k < store_n_migrations; k++) {
 		const struct store_migration *v = &store_migrations[k];
-		const char *state = m->applied[k][0] == '\0'	  ? "pending"
-			: strcmp(m->applied[k], v->checksum) != 0 ? "CHANGED"
-			: m->fresh[k]				  ? "applied now"
-								  : "applied";
+		const char *state = "applied";
 
+		if (m->applied[k][0] == '\0')
+			state = "pending";
+		else if (strcmp(m->applied[k], v->checksum) != 0)
+			state = "CHANGED";
+		else if (m->fresh[k])
+			state = "applied now";
 		printf("%-42s %-12s %.12s\n", v->name, state, v->checksum);
 	}
 	for (int i = 0; r != NULL && i < PQntuples(r); i++)
@@ -179,10 +182,12 @@ static void table_done(void *ctx, const struct bf_error *err, PGresult *const *r
 static void step_table(struct migrate *m)
 {
 	bf_pg_script(m->pg,
-		"SET client_min_messages = warning; SET statement_timeout = 0; SET lock_timeout = '5s';"
+		"SET client_min_messages = warning; SET statement_timeout = 0;"
+		" SET lock_timeout = '5s';"
 		" CREATE TABLE IF NOT EXISTS schema_migrations ("
 		" number integer PRIMARY KEY, name text NOT NULL, checksum text NOT NULL,"
-		" applied_at timestamptz NOT NULL DEFAULT now(), applied_by text NOT NULL DEFAULT current_user)",
+		" applied_at timestamptz NOT NULL DEFAULT now(),"
+		" applied_by text NOT NULL DEFAULT current_user)",
 		table_done, m);
 }
 
@@ -209,7 +214,8 @@ static void applied_done(void *ctx, const struct bf_error *err, PGresult *const 
 		print_lines(m, r);
 		if (changed)
 			fprintf(stderr,
-				"migrate: a migration was applied with another text than this program's\n");
+				"migrate: a migration was applied with another text than"
+				" this program's\n");
 		finish(m, changed ? 1 : 0);
 		return;
 	}

@@ -155,12 +155,13 @@ static enum bf_schema judge(struct call *c, PGresult *const *results, const char
 
 	if (encoding == NULL || strcmp(encoding, "UTF8") != 0) {
 		*remedy = bf_arena_printf(c->arena,
-			"the database's encoding is %s; create it with ENCODING 'UTF8'", encoding);
+			"the database's encoding is %s; create it with ENCODING 'UTF8'",
+			encoding != NULL ? encoding : "unknown");
 		return BF_SCHEMA_NOT_UTF8;
 	}
 	if (c->store->pooled || (mark != NULL && mark[0] != '\0')) {
-		*remedy =
-			"a pooler in transaction mode stands between; connect directly, or let it use session mode";
+		*remedy = "a pooler in transaction mode stands between; connect directly, "
+			  "or let it use session mode";
 		return BF_SCHEMA_POOLED;
 	}
 	schema = compare_migrations(c, results[2], remedy);

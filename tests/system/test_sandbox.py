@@ -182,6 +182,18 @@ def test_own_catalogue_is_served_and_bad_rows_are_skipped(make_sandbox, tmp_path
     assert "3 rows skipped" in sandbox.log
 
 
+def test_two_editions_in_the_catalogue_are_one_work(make_sandbox, tmp_path):
+    """Rows that differ in what a subtitle adds are one work to /_truth; volumes and another author's book are not."""
+    rows = ["On Writing: A Memoir\tStephen King\t9780743455961", "On Writing: A Memoir of the Craft\tStephen King\t9780671024253",
+            "Lucene in Action\tA Bee\t9781932394283", "Lucene in Action, Second Edition\tA Bee\t9781933988177",
+            "Uzumaki: Spiral Vol. 1\tJunji Ito\t9781569317143", "Uzumaki: Spiral Vol. 2\tJunji Ito\t9781591160335",
+            "On Writing: A Memoir\tSomebody Else\t9780571201754"]
+    file = tmp_path / "c.tsv"
+    file.write_text("year\tmonth\ttitle\tauthors\tisbn13\n" + "".join(f"2001\t1\t{row}\n" for row in rows))
+    works = [truth(sandbox, row.split("\t")[2])["work"] for sandbox in [make_sandbox(catalogue=file)] for row in rows]
+    assert works[0] == works[1] and works[2] == works[3] and len(set(works)) == 5
+
+
 # ---- the AIs ----
 
 def test_gemini_answers_by_the_schema(sandbox):
@@ -310,7 +322,8 @@ def test_the_ais_spell_books_differently(sandbox):
     assert all(len(p) == 2 for p in pairs)
     differ = sum((a["title"], a["author"]) != (b["title"], b["author"]) for a, b in pairs)
     assert differ > 0.1 * len(pairs)
-    assert any(", " in b["author"] for p in pairs for b in p), "Last, First"
+    names = [(b["author"], b["work_authors"].split(";")[0].rsplit(" ", 1)) for p in pairs for b in p]
+    assert any(wrote == ", ".join(reversed(name)) for wrote, name in names), "Last, First"
 
 
 def test_no_month_in_the_prompt_gives_an_empty_list(sandbox):
@@ -374,6 +387,23 @@ def test_truth_is_one_to_one_and_agrees_with_itself(sandbox):
     for line in all_lines[::97]:
         assert truth(sandbox, line["isbn"]) == line
     assert truth(sandbox, "9780306406157") == {} and truth(sandbox, "nonsense") == {}
+
+
+def test_synthetic_isbns_keep_clear_of_the_catalogue(make_sandbox, tmp_path):
+    """A catalogue that owns the ISBN which an edition or decoy would get: that one gets another, and both lead home."""
+    file = tmp_path / "c.tsv"
+    head, row = "year\tmonth\ttitle\tauthors\tisbn13\n", "2001\t1\t{}\tA Bee\t{}\n"
+    file.write_text(head + row.format("First", "9780439101363"))
+    taken = [x for x in lines(make_sandbox(catalogue=file), "/_truth") if x["isbn"] != "9780439101363"]
+    file.write_text(head + row.format("First", "9780439101363") + "".join(row.format(f"Book {x['what']} {x['isbn']}", x["isbn"])
+                                                                      for x in taken))
+    sandbox = make_sandbox(catalogue=file)
+    now = lines(sandbox, "/_truth")
+    assert len({x["isbn"] for x in now}) == len(now) and len(taken) >= 3
+    for before in taken:
+        assert truth(sandbox, before["isbn"])["of_title"].endswith(before["isbn"])
+    for x in (x for x in now if x["work"] == "w0"):
+        assert truth(sandbox, x["isbn"]) == x
 
 
 def test_decoys_off_leaves_editions_only(sandbox):

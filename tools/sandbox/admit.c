@@ -1,6 +1,7 @@
 /*
- * admit: what stands between a well-formed request and its answer: the provider's rate, its daily quota,
- * and the fault that the dice give it. Notes what the AIs were asked and what they named.
+ * admit: what stands between a well-formed request and its answer: the provider's rate, its
+ * daily quota, and the fault that the dice give it. Notes what the AIs were asked and what they
+ * named.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -55,9 +56,11 @@ static uint32_t attempt(struct attempts *a, uint64_t hash)
 static bool refusal_of(enum fault f, enum refusal *ret)
 {
 	static const struct { enum fault fault; enum refusal refusal; } table[] = {
-		{ FAULT_429, REFUSE_RATE }, { FAULT_429_MINUTE, REFUSE_MINUTE }, { FAULT_429_DAILY, REFUSE_DAILY },
-		{ FAULT_401, REFUSE_KEY_MISSING }, { FAULT_403, REFUSE_FORBIDDEN }, { FAULT_404, REFUSE_NOT_FOUND },
-		{ FAULT_500, REFUSE_500 }, { FAULT_502, REFUSE_502 }, { FAULT_503, REFUSE_503 }, { FAULT_504, REFUSE_504 }
+		{ FAULT_429, REFUSE_RATE }, { FAULT_429_MINUTE, REFUSE_MINUTE },
+		{ FAULT_429_DAILY, REFUSE_DAILY }, { FAULT_401, REFUSE_KEY_MISSING },
+		{ FAULT_403, REFUSE_FORBIDDEN }, { FAULT_404, REFUSE_NOT_FOUND },
+		{ FAULT_500, REFUSE_500 }, { FAULT_502, REFUSE_502 }, { FAULT_503, REFUSE_503 },
+		{ FAULT_504, REFUSE_504 }
 	};
 	for (size_t i = 0; i < BF_COUNT(table); i++)
 		if (table[i].fault == f) {
@@ -85,7 +88,9 @@ bool request_admit(struct request *r, struct reply *out, int64_t units)
 	c->units += (uint64_t)units;
 	r->fault = faults_draw(r);
 	if (r->fault && k->fault_attempts &&
-	    attempt(&r->sandbox->attempts, r->hash ^ dice_hash(0, "provider", r->provider, 0)) >= (uint32_t)k->fault_attempts)
+		attempt(&r->sandbox->attempts,
+			r->hash ^ dice_hash(0, "provider", r->provider, 0)) >=
+			(uint32_t)k->fault_attempts)
 		r->fault = FAULT_NONE;
 	if (!refusal_of(r->fault, &why))
 		return true;
@@ -122,7 +127,8 @@ void sandbox_served(struct request *r, const struct ask *ask)
 	for (size_t i = 0; i < s->n_served; i++) {
 		struct served *old = &s->served[i];
 
-		if (old->year != new.year || old->month != new.month || old->provider != new.provider)
+		if (old->year != new.year || old->month != new.month ||
+			old->provider != new.provider)
 			continue;
 		*old = new;
 		return;

@@ -1,6 +1,7 @@
 /*
- * archive_org: /advancedsearch.php of archive.org. Fields are scalars in one document and lists in the next,
- * ISBNs carry words and hyphens, and pallets of donated books match what they should not.
+ * archive_org: /advancedsearch.php of archive.org. Fields are scalars in one document and lists
+ * in the next, ISBNs carry words and hyphens, and pallets of donated books match what they
+ * should not.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +9,8 @@
 
 #define SHARE_PALLETS 8		/* one answer in so many has one */
 
-/* The phrase behind `field:` in a Lucene query, quoted or in brackets, escapes removed; "" if none. */
+/* The phrase behind `field:` in a Lucene query, quoted or in brackets, escapes removed; "" if
+ * none. */
 static const char *lucene_term(const struct request *r, const char *q, const char *field)
 {
 	const char *at = strstr(q, field);
@@ -40,7 +42,8 @@ static bool wants(const struct request *r, const char *field)
 			continue;
 		any = true;
 		for (const char *p = kv->value; *p; p += strcspn(p, ","), p += *p == ',')
-			if (!strncmp(p, field, strlen(field)) && (p[strlen(field)] == ',' || !p[strlen(field)]))
+			if (!strncmp(p, field, strlen(field)) &&
+				(p[strlen(field)] == ',' || !p[strlen(field)]))
 				return true;
 	}
 	return !any;
@@ -58,7 +61,8 @@ static void write_either(struct bf_jw *jw, const char *key, const char *text, bo
 }
 
 /* isbn: one or several, ten or thirteen digits, with words or hyphens. */
-static void write_isbn(struct bf_jw *jw, const struct request *r, const struct record *k, struct dice *d)
+static void write_isbn(
+	struct bf_jw *jw, const struct request *r, const struct record *k, struct dice *d)
 {
 	uint32_t shape = dice_below(d, 10);
 	const char *hyphenated = spelling_hyphenated(k->isbn13, d->state, r->arena);
@@ -86,7 +90,8 @@ static void write_isbn(struct bf_jw *jw, const struct request *r, const struct r
 }
 
 /* creator: mostly inverted, with dates sometimes, a list when there are several. */
-static void write_creator(struct bf_jw *jw, const struct request *r, const struct record *k, struct dice *d)
+static void write_creator(
+	struct bf_jw *jw, const struct request *r, const struct record *k, struct dice *d)
 {
 	const char *names[6];
 	size_t n = spelling_names(k->authors, r->arena, names, BF_COUNT(names));
@@ -112,11 +117,13 @@ static void write_pallet(struct bf_jw *jw, const struct request *r)
 	struct record k;
 
 	write_open(jw, NULL, '{');
-	write_str(jw, "identifier", r->hash % 2 ? "bwb_daily_pallets_2021-06-10" : "BWB20151104Xisbn");
+	write_str(jw, "identifier",
+		r->hash % 2 ? "bwb_daily_pallets_2021-06-10" : "BWB20151104Xisbn");
 	write_str(jw, "title", "BWB pallets");
 	write_open(jw, "isbn", '[');
 	for (uint64_t i = 0; i < 5; i++) {
-		struct hit h = { .work = (uint32_t)((r->hash / 64 + i * 977) % r->world->catalogue.n) };
+		struct hit h = { .work = (uint32_t)((r->hash / 64 + i * 977) %
+					 r->world->catalogue.n) };
 
 		world_record(r->world, h, r->arena, &k);
 		bf_jw_str(jw, k.isbn13);
@@ -148,8 +155,9 @@ static void write_doc(struct bf_jw *jw, const struct request *r, struct hit h, b
 	request_dice(r, h, &d);
 	title = write_full_title(&k, dice_chance(&d, 0.6), false, r->arena);
 	write_open(jw, NULL, '{');
-	write_str(jw, "identifier", bf_arena_printf(r->arena, "%s0000unse_%c%u", slug(k.title, r->arena),
-		(char)('a' + h.slot), h.work % 10000));
+	write_str(jw, "identifier",
+		bf_arena_printf(r->arena, "%s0000unse_%c%u", slug(k.title, r->arena),
+			(char)('a' + h.slot), h.work % 10000));
 	if (bad)
 		write_title(jw, "title", title, true);
 	else if (wants(r, "title"))
@@ -168,9 +176,12 @@ static void write_doc(struct bf_jw *jw, const struct request *r, struct hit h, b
 			bf_jw_str(jw, bf_arena_printf(r->arena, "%d", k.year));
 	}
 	if (wants(r, "publisher"))
-		write_either(jw, "publisher", bf_arena_printf(r->arena, "New York : %s", k.publisher), dice_chance(&d, 0.1));
+		write_either(jw, "publisher",
+			bf_arena_printf(r->arena, "New York : %s", k.publisher),
+			dice_chance(&d, 0.1));
 	if (wants(r, "language"))
-		write_either(jw, "language", !strcmp(k.language, "eng") && dice_chance(&d, 0.3) ? "English" : k.language,
+		write_either(jw, "language",
+			!strcmp(k.language, "eng") && dice_chance(&d, 0.3) ? "English" : k.language,
 			dice_chance(&d, 0.2));
 	if (wants(r, "mediatype"))
 		write_str(jw, "mediatype", "texts");
@@ -206,7 +217,8 @@ static void write_header(struct bf_jw *jw, const struct request *r, const char *
 void archive_org_answer(struct request *r, struct reply *out)
 {
 	const char *q = request_param(r, "q"), *isbn = lucene_term(r, q, "isbn:");
-	struct query query = { .title = lucene_term(r, q, "title:"), .author = lucene_term(r, q, "creator:") };
+	struct query query = { .title = lucene_term(r, q, "title:"),
+		.author = lucene_term(r, q, "creator:") };
 	size_t rows = (size_t)strtoul(request_param(r, "rows"), NULL, 10), n;
 	struct hit hits[RESULTS_MAX];
 	struct bf_jw jw;
@@ -229,7 +241,10 @@ void archive_org_answer(struct request *r, struct reply *out)
 		return;
 	}
 	if (*isbn && !*query.title)
-		n = by_isbn(r, strchr(q, '(') ? isbn : bf_arena_strndup(r->arena, isbn, strcspn(isbn, " ")), hits);
+		n = by_isbn(r,
+			strchr(q, '(') ? isbn
+				       : bf_arena_strndup(r->arena, isbn, strcspn(isbn, " ")),
+			hits);
 	else
 		n = request_results(r, &query, hits);
 	if (n > (rows ? rows : 50))

@@ -7,7 +7,10 @@
 #include <string.h>
 #include "sandbox.h"
 
-enum column { COL_YEAR, COL_MONTH, COL_TITLE, COL_AUTHORS, COL_ISBN13, COL_PUBLISHER, COL_LANGUAGE, COL_PAGES, COLS };
+enum column {
+	COL_YEAR, COL_MONTH, COL_TITLE, COL_AUTHORS, COL_ISBN13, COL_PUBLISHER, COL_LANGUAGE,
+	COL_PAGES, COLS
+};
 static const char *const column_names[COLS] = {
 	"year", "month", "title", "authors", "isbn13", "publisher", "language", "pages"
 };
@@ -51,7 +54,8 @@ static bool read_header(char *line, const char *name, int where[COLS], struct bf
 				where[c] = i;
 	for (int c = 0; c < COLS_NEEDED; c++)
 		if (where[c] < 0) {
-			bf_error_set(err, BF_ERR_CONFIG, "%s:1: no column `%s`", name, column_names[c]);
+			bf_error_set(
+				err, BF_ERR_CONFIG, "%s:1: no column `%s`", name, column_names[c]);
 			return false;
 		}
 	return true;
@@ -72,8 +76,9 @@ static bool read_row(struct work *w, char *const fields[COLS], struct bf_arena *
 	w->pages = (int)strtol(fields[COL_PAGES], NULL, 10);
 	if (catalogue_month(w->year, w->month) < 0 || !*w->title || !*w->authors)
 		return false;
-	if (!bf_utf8_valid(w->title, strlen(w->title)) || !bf_utf8_valid(w->authors, strlen(w->authors)) ||
-	    !bf_utf8_valid(w->publisher, strlen(w->publisher)))
+	if (!bf_utf8_valid(w->title, strlen(w->title)) ||
+		!bf_utf8_valid(w->authors, strlen(w->authors)) ||
+		!bf_utf8_valid(w->publisher, strlen(w->publisher)))
 		return false;
 	if (bf_isbn_canon(isbn, strlen(isbn), w->isbn13) != BF_ISBN_OK)
 		return false;
@@ -170,7 +175,8 @@ bool catalogue_parse(struct catalogue *c, char *text, const char *name, struct b
 		while (n < MAX_COLUMNS && (fields[n] = cut(&line, '\t')) != NULL)
 			n++;
 		for (int i = 0; i < COLS; i++)
-			wanted[i] = where[i] >= 0 && (size_t)where[i] < n ? fields[where[i]] : nothing;
+			wanted[i] =
+				where[i] >= 0 && (size_t)where[i] < n ? fields[where[i]] : nothing;
 		if (read_row(&c->works[c->n], wanted, c->arena)) {
 			c->works[c->n].id = (uint32_t)c->n;
 			c->n++;

@@ -1,7 +1,8 @@
 /*
- * control: the switches, their defaults, and /_control that reads and turns them. A body is checked as
- * a whole before anything changes; a name that is not known is refused, so that a misspelt fault never
- * passes for a fault that does not happen. Members merge; an empty `faults` clears all of a provider's.
+ * control: the switches, their defaults, and /_control that reads and turns them. A body is
+ * checked as a whole before anything changes; a name that is not known is refused, so that a
+ * misspelt fault never passes for a fault that does not happen. Members merge; an empty `faults`
+ * clears all of a provider's.
  */
 #include <stdio.h>
 #include <string.h>
@@ -9,19 +10,19 @@
 
 #define LATENCY_MAX_MS 600000
 
-const char *const fault_names[FAULTS] = {
-	"none", "429", "429_minute", "429_daily", "401", "403", "404", "500", "502", "503", "504", "reset", "stall",
-	"drip", "truncated", "oversized", "gzip_bomb", "invalid_json", "invalid_utf8", "html", "fenced", "refusal",
-	"error_object", "safety", "empty", "max_tokens_cut", "one_bad_item"
-};
+const char *const fault_names[FAULTS] = { "none", "429", "429_minute", "429_daily", "401", "403",
+	"404", "500", "502", "503", "504", "reset", "stall", "drip", "truncated", "oversized",
+	"gzip_bomb", "invalid_json", "invalid_utf8", "html", "fenced", "refusal", "error_object",
+	"safety", "empty", "max_tokens_cut", "one_bad_item" };
 
 /* What the sandbox starts with. */
 void knobs_init(struct knobs *k)
 {
-	static const double coverage[BF_NPROVIDERS] = {
-		[BF_ISBNDB] = 0.80, [BF_GOOGLE_BOOKS] = 0.75, [BF_OPEN_LIBRARY] = 0.70, [BF_ARCHIVE_ORG] = 0.40,
-		[BF_WIKIDATA] = 0.15
-	};
+	static const double coverage[BF_NPROVIDERS] = { [BF_ISBNDB] = 0.80,
+		[BF_GOOGLE_BOOKS] = 0.75,
+		[BF_OPEN_LIBRARY] = 0.70,
+		[BF_ARCHIVE_ORG] = 0.40,
+		[BF_WIKIDATA] = 0.15 };
 	*k = (struct knobs){ .seed = 1, .invented = 0.1, .overlap = 0.3, .decoys = true };
 	for (int p = 0; p < BF_NPROVIDERS; p++)
 		k->provider[p].coverage = coverage[p];
@@ -30,22 +31,26 @@ void knobs_init(struct knobs *k)
 /* Latencies that let a viewer follow two dozen months in about a minute. */
 void knobs_demo_latencies(struct knobs *k)
 {
-	static const int64_t demo[BF_NPROVIDERS][2] = {
-		[BF_GEMINI] = { 1500, 4000 }, [BF_XAI] = { 1500, 4000 }, [BF_ISBNDB] = { 40, 120 },
-		[BF_GOOGLE_BOOKS] = { 60, 150 }, [BF_OPEN_LIBRARY] = { 80, 250 }, [BF_ARCHIVE_ORG] = { 100, 300 },
-		[BF_WIKIDATA] = { 100, 300 }
-	};
+	static const int64_t demo[BF_NPROVIDERS][2] = { [BF_GEMINI] = { 1500, 4000 },
+		[BF_XAI] = { 1500, 4000 },
+		[BF_ISBNDB] = { 40, 120 },
+		[BF_GOOGLE_BOOKS] = { 60, 150 },
+		[BF_OPEN_LIBRARY] = { 80, 250 },
+		[BF_ARCHIVE_ORG] = { 100, 300 },
+		[BF_WIKIDATA] = { 100, 300 } };
 	for (int p = 0; p < BF_NPROVIDERS; p++)
 		memcpy(k->provider[p].latency_ms, demo[p], sizeof(demo[p]));
 }
 
 /* A number from low to high; false with a message otherwise. */
-static bool read_number(struct bf_jval v, const char *name, double low, double high, double *ret, struct bf_error *err)
+static bool read_number(struct bf_jval v, const char *name, double low, double high, double *ret,
+	struct bf_error *err)
 {
 	double d;
 
 	if (bf_json_type(v) != BF_J_NUMBER || !bf_json_dbl(v, &d) || !(d >= low && d <= high)) {
-		bf_error_set(err, BF_ERR_CONFIG, "%s: a number from %g to %g is wanted", name, low, high);
+		bf_error_set(err, BF_ERR_CONFIG, "%s: a number from %g to %g is wanted", name, low,
+			high);
 		return false;
 	}
 	*ret = d;
@@ -53,12 +58,14 @@ static bool read_number(struct bf_jval v, const char *name, double low, double h
 }
 
 /* A whole number of at least 0. */
-static bool read_whole(struct bf_jval v, const char *name, int64_t max, int64_t *ret, struct bf_error *err)
+static bool read_whole(
+	struct bf_jval v, const char *name, int64_t max, int64_t *ret, struct bf_error *err)
 {
 	int64_t n;
 
 	if (bf_json_type(v) != BF_J_NUMBER || !bf_json_int(v, &n) || n < 0 || n > max) {
-		bf_error_set(err, BF_ERR_CONFIG, "%s: a whole number from 0 to %lld is wanted", name, (long long)max);
+		bf_error_set(err, BF_ERR_CONFIG, "%s: a whole number from 0 to %lld is wanted",
+			name, (long long)max);
 		return false;
 	}
 	*ret = n;
@@ -68,12 +75,13 @@ static bool read_whole(struct bf_jval v, const char *name, int64_t max, int64_t 
 /* Faults that only a model can have. */
 static bool only_for_ai(enum fault f)
 {
-	return f == FAULT_FENCED || f == FAULT_REFUSAL || f == FAULT_SAFETY || f == FAULT_MAX_TOKENS_CUT;
+	return f == FAULT_FENCED || f == FAULT_REFUSAL || f == FAULT_SAFETY ||
+		f == FAULT_MAX_TOKENS_CUT;
 }
 
 /* {"429":0.02,...} */
-static bool read_faults(struct bf_jval v, enum bf_provider_id p, struct provider_knobs *k, struct bf_arena *a,
-	struct bf_error *err)
+static bool read_faults(struct bf_jval v, enum bf_provider_id p, struct provider_knobs *k,
+	struct bf_arena *a, struct bf_error *err)
 {
 	double sum = 0;
 
@@ -90,7 +98,8 @@ static bool read_faults(struct bf_jval v, enum bf_provider_id p, struct provider
 		while (f < FAULTS && strcmp(fault_names[f], name))
 			f++;
 		if (f == FAULTS || (only_for_ai(f) && !BF_IS_AI(p))) {
-			bf_error_set(err, BF_ERR_CONFIG, "faults of %s: no fault `%s`", bf_provider_names[p], name);
+			bf_error_set(err, BF_ERR_CONFIG, "faults of %s: no fault `%s`",
+				bf_provider_names[p], name);
 			return false;
 		}
 		if (!read_number(m, name, 0, 1, &k->faults[f], err))
@@ -99,7 +108,8 @@ static bool read_faults(struct bf_jval v, enum bf_provider_id p, struct provider
 	for (enum fault f = FAULT_NONE + 1; f < FAULTS; f++)
 		sum += k->faults[f];
 	if (sum > 1.0 + 1e-9) {
-		bf_error_set(err, BF_ERR_CONFIG, "faults of %s: together more than 1", bf_provider_names[p]);
+		bf_error_set(err, BF_ERR_CONFIG, "faults of %s: together more than 1",
+			bf_provider_names[p]);
 		return false;
 	}
 	return true;
@@ -114,15 +124,16 @@ static bool read_latency(struct bf_jval v, struct provider_knobs *k, struct bf_e
 	if (!read_whole(low, "latency_ms", LATENCY_MAX_MS, &k->latency_ms[0], err) ||
 	    !read_whole(high, "latency_ms", LATENCY_MAX_MS, &k->latency_ms[1], err))
 		return false;
-	if (k->latency_ms[0] <= k->latency_ms[1] && (bf_json_type(v) != BF_J_ARRAY || bf_json_size(v) == 2))
+	if (k->latency_ms[0] <= k->latency_ms[1] &&
+		(bf_json_type(v) != BF_J_ARRAY || bf_json_size(v) == 2))
 		return true;
 	bf_error_set(err, BF_ERR_CONFIG, "latency_ms: [low, high] is wanted");
 	return false;
 }
 
 /* One provider's member. */
-static bool read_provider_member(struct bf_jval m, const char *name, enum bf_provider_id p, struct provider_knobs *k,
-	struct bf_arena *a, struct bf_error *err)
+static bool read_provider_member(struct bf_jval m, const char *name, enum bf_provider_id p,
+	struct provider_knobs *k, struct bf_arena *a, struct bf_error *err)
 {
 	if (!strcmp(name, "latency_ms"))
 		return read_latency(m, k, err);
@@ -141,7 +152,8 @@ static bool read_provider_member(struct bf_jval m, const char *name, enum bf_pro
 }
 
 /* {"isbndb":{...},...} */
-static bool read_providers(struct bf_jval v, struct knobs *k, struct bf_arena *a, struct bf_error *err)
+static bool read_providers(
+	struct bf_jval v, struct knobs *k, struct bf_arena *a, struct bf_error *err)
 {
 	if (bf_json_type(v) != BF_J_OBJECT) {
 		bf_error_set(err, BF_ERR_CONFIG, "providers: an object is wanted");
@@ -152,18 +164,22 @@ static bool read_providers(struct bf_jval v, struct knobs *k, struct bf_arena *a
 		int p = bf_provider_by_name(name);
 
 		if (p < 0 || bf_json_type(one) != BF_J_OBJECT) {
-			bf_error_set(err, BF_ERR_CONFIG, p < 0 ? "providers: no provider `%s`" : "%s: an object is wanted", name);
+			bf_error_set(err, BF_ERR_CONFIG,
+				p < 0 ? "providers: no provider `%s`" : "%s: an object is wanted",
+				name);
 			return false;
 		}
 		for (struct bf_jval m = bf_json_first(one); bf_json_type(m); m = bf_json_next(m))
-			if (!read_provider_member(m, bf_json_key(m, a), (enum bf_provider_id)p, &k->provider[p], a, err))
+			if (!read_provider_member(m, bf_json_key(m, a), (enum bf_provider_id)p,
+				    &k->provider[p], a, err))
 				return false;
 	}
 	return true;
 }
 
 /* One member of the body. */
-static bool read_member(struct bf_jval m, const char *name, struct knobs *k, struct bf_arena *a, struct bf_error *err)
+static bool read_member(struct bf_jval m, const char *name, struct knobs *k, struct bf_arena *a,
+	struct bf_error *err)
 {
 	int64_t n;
 

@@ -1,4 +1,5 @@
-/* counters: what arrived, what it cost, what was answered; and the busiest second, by a sliding window. */
+/* counters: what arrived, what it cost, what was answered; and the busiest second, by a
+ * sliding window. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,7 +96,8 @@ static void print_one(struct bf_jw *jw, const struct counters *c)
 		for (int m = 0; m < CATALOGUE_MONTHS; m++) {
 			if (!c->by_month[m])
 				continue;
-			snprintf(key, sizeof(key), "%04d-%02d", CATALOGUE_YEAR0 + m / 12, m % 12 + 1);
+			snprintf(key, sizeof(key), "%04d-%02d", CATALOGUE_YEAR0 + m / 12,
+				m % 12 + 1);
 			write_int(jw, key, c->by_month[m]);
 		}
 		write_close(jw, '}');
@@ -103,7 +105,8 @@ static void print_one(struct bf_jw *jw, const struct counters *c)
 	write_close(jw, '}');
 }
 
-/* All figures: under the providers' names, and once more below `providers`, as /_control has them. */
+/* All figures: under the providers' names, and once more below `providers`, as /_control has
+ * them. */
 void counters_print(const struct counters c[BF_NPROVIDERS], bool overlap_seen, struct bf_buf *out)
 {
 	struct bf_jw jw;

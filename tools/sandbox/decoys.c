@@ -1,6 +1,7 @@
 /*
- * decoys: what a search engine puts where the book should be. Each carries what a careful reader can
- * tell it by: another author, a telling word in the title, a number of volumes, another language.
+ * decoys: what a search engine puts where the book should be. Each carries what a careful reader
+ * can tell it by: another author, a telling word in the title, a number of volumes, another
+ * language.
  */
 #include <string.h>
 #include "sandbox.h"
@@ -16,7 +17,8 @@ static const char *stranger(struct dice *d, struct bf_arena *arena)
 /* A summary: sometimes it names the book's author as its own second one. */
 static void summary(struct dice *d, const char *author, struct bf_arena *a, struct record *r)
 {
-	static const char *const houses[] = { "Capsule Digest", "Quarter-Hour Reads", "Penny Précis", "BriefShelf" };
+	static const char *const houses[] = { "Capsule Digest", "Quarter-Hour Reads",
+		"Penny Précis", "BriefShelf" };
 	const char *house = dice_pick(d, houses, BF_COUNT(houses));
 	const char *title = r->title;
 
@@ -44,19 +46,21 @@ static void summary(struct dice *d, const char *author, struct bf_arena *a, stru
 }
 
 /* A study guide or a workbook, by a teacher nobody knows. */
-static void companion(struct dice *d, bool workbook, const char *author, struct bf_arena *a, struct record *r)
+static void companion(
+	struct dice *d, bool workbook, const char *author, struct bf_arena *a, struct record *r)
 {
 	static const char *const guides[] = {
 		"Study Guide: %s", "%s: A Study Guide", "%s (Study Notes)", "A Reader's Guide to %s"
 	};
-	static const char *const workbooks[] = {
-		"Workbook for %s", "%s Workbook", "%s: Companion Workbook", "The Unofficial Workbook to %s"
-	};
+	static const char *const workbooks[] = { "Workbook for %s", "%s Workbook",
+		"%s: Companion Workbook", "The Unofficial Workbook to %s" };
 	const char *pattern = dice_pick(d, workbook ? workbooks : guides, 4);
 	const char *at = strstr(pattern, "%s");
 
 	r->title = bf_arena_printf(a, "%.*s%s%s", (int)(at - pattern), pattern, r->title, at + 2);
-	r->subtitle = dice_chance(d, 0.5) ? bf_arena_printf(a, "An Independent Companion to the Book by %s", author) : "";
+	r->subtitle = dice_chance(d, 0.5)
+		? bf_arena_printf(a, "An Independent Companion to the Book by %s", author)
+		: "";
 	r->authors = stranger(d, a);
 	r->publisher = "Lamp & Slate Learning";
 	r->pages = 96;
@@ -72,7 +76,8 @@ static void box_set(struct dice *d, const char *author, struct bf_arena *a, stru
 		r->title = bf_arena_printf(a, "%s Boxed Set", r->title);
 		break;
 	case 1:
-		r->title = bf_arena_printf(a, "%s Collection 3 Books Set (%s, The %s, The Last %s)", author, r->title, other, other);
+		r->title = bf_arena_printf(a, "%s Collection 3 Books Set (%s, The %s, The Last %s)",
+			author, r->title, other, other);
 		break;
 	default:
 		r->title = bf_arena_printf(a, "%s / The %s", r->title, other);
@@ -86,9 +91,8 @@ static void box_set(struct dice *d, const char *author, struct bf_arena *a, stru
 /* Another book of the same author whose title holds the whole title. */
 static void sequel(struct dice *d, struct bf_arena *a, struct record *r)
 {
-	static const char *const patterns[] = {
-		"Return to %s", "After %s", "%s Revisited", "%s 2", "Beyond %s", "The Making of %s", "%s Reckoning"
-	};
+	static const char *const patterns[] = { "Return to %s", "After %s", "%s Revisited", "%s 2",
+		"Beyond %s", "The Making of %s", "%s Reckoning" };
 	const char *pattern = dice_pick(d, patterns, BF_COUNT(patterns));
 	const char *at = strstr(pattern, "%s");
 

@@ -1,4 +1,5 @@
-/* dice: chance without a random source. A throw is a hash of the seed and of what the throw is for. */
+/* dice: chance without a random source. A throw is a hash of the seed and of what the throw is
+ * for. */
 #include <string.h>
 #include "sandbox.h"
 

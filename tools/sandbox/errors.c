@@ -7,8 +7,9 @@
 #include "sandbox.h"
 
 #define RETRY_MINUTE_S 30
-#define QUOTA_TEXT "Quota exceeded for quota metric 'Queries' and limit 'Queries per %s' of service " \
-		   "'books.googleapis.com' for consumer 'project_number:100000000001'."
+#define QUOTA_TEXT                                                                         \
+	"Quota exceeded for quota metric 'Queries' and limit 'Queries per %s' of service " \
+	"'books.googleapis.com' for consumer 'project_number:100000000001'."
 
 /* Plain text or HTML as the whole body. */
 static void text_reply(struct reply *out, int status, const char *type, const char *text)
@@ -23,13 +24,14 @@ static void text_reply(struct reply *out, int status, const char *type, const ch
 static void html_reply(struct reply *out, int status, const char *title)
 {
 	text_reply(out, status, "text/html; charset=utf-8", "<!DOCTYPE html>\n<html><head><title>");
-	bf_buf_addf(&out->body, "%d %s</title></head>\n<body><center><h1>%d %s</h1></center></body></html>\n", status, title,
-		status, title);
+	bf_buf_addf(&out->body,
+		"%d %s</title></head>\n<body><center><h1>%d %s</h1></center></body></html>\n",
+		status, title, status, title);
 }
 
 /* {"name":"text"} and perhaps a second member. */
-static void members_reply(struct reply *out, int status, const char *a, const char *a_text, const char *b,
-	const char *b_text)
+static void members_reply(struct reply *out, int status, const char *a, const char *a_text,
+	const char *b, const char *b_text)
 {
 	struct bf_jw jw = reply_json(out, status);
 
@@ -53,7 +55,8 @@ static int server_error(enum refusal why, const char **ret_title)
 }
 
 /* Begins Google's error body up to the details, which the caller adds and closes. */
-static struct bf_jw google_begin(struct reply *out, int code, const char *status, const char *message)
+static struct bf_jw google_begin(
+	struct reply *out, int code, const char *status, const char *message)
 {
 	struct bf_jw jw = reply_json(out, code);
 
@@ -90,7 +93,8 @@ static void error_info(struct bf_jw *jw, const char *reason, const char *service
 /* Gemini's 429: which quota, and when to come back, in the body and nowhere else. */
 static void gemini_quota(struct request *r, struct reply *out, bool daily)
 {
-	const char *metric = "generativelanguage.googleapis.com/generate_content_paid_tier_requests";
+	const char *metric =
+		"generativelanguage.googleapis.com/generate_content_paid_tier_requests";
 	int seconds = 1 + (int)(r->hash % 3);
 	struct bf_jw jw = google_begin(out, 429, "RESOURCE_EXHAUSTED", bf_arena_printf(r->arena,
 		"You exceeded your current quota, please check your plan and billing details.\n"
@@ -110,14 +114,16 @@ static void gemini_quota(struct request *r, struct reply *out, bool daily)
 	if (daily || r->hash / 4 % 4) {		/* it may be absent */
 		write_open(&jw, NULL, '{');
 		write_str(&jw, "@type", "type.googleapis.com/google.rpc.RetryInfo");
-		write_str(&jw, "retryDelay", bf_arena_printf(r->arena, r->hash % 2 ? "%ds" : "%d.5s", seconds));
+		write_str(&jw, "retryDelay",
+			bf_arena_printf(r->arena, r->hash % 2 ? "%ds" : "%d.5s", seconds));
 		write_close(&jw, '}');
 	}
 	google_end(&jw);
 }
 
 /* Gemini. */
-static void gemini_refuse(struct request *r, struct reply *out, enum refusal why, const char *detail)
+static void gemini_refuse(
+	struct request *r, struct reply *out, enum refusal why, const char *detail)
 {
 	static const char service[] = "generativelanguage.googleapis.com";
 	struct bf_jw jw;
@@ -130,23 +136,29 @@ static void gemini_refuse(struct request *r, struct reply *out, enum refusal why
 		return;
 	case REFUSE_KEY_MISSING:
 	case REFUSE_KEY_BAD:
-		jw = google_begin(out, 400, "INVALID_ARGUMENT", "API key not valid. Please pass a valid API key.");
+		jw = google_begin(out, 400, "INVALID_ARGUMENT",
+			"API key not valid. Please pass a valid API key.");
 		error_info(&jw, "API_KEY_INVALID", service);
 		break;
 	case REFUSE_FORBIDDEN:
-		jw = google_begin(out, 403, "PERMISSION_DENIED", "Your API key was reported as leaked. Please use another API key.");
+		jw = google_begin(out, 403, "PERMISSION_DENIED",
+			"Your API key was reported as leaked. Please use another API key.");
 		error_info(&jw, "CONSUMER_INVALID", service);
 		break;
 	case REFUSE_NOT_FOUND:
 		html_reply(out, 404, "Not Found");
 		return;
 	case REFUSE_MODEL:
-		jw = google_begin(out, 404, "NOT_FOUND", bf_arena_printf(r->arena,
-			"models/%s is not found for API version v1beta, or is not supported for generateContent.", detail));
+		jw = google_begin(out, 404, "NOT_FOUND",
+			bf_arena_printf(r->arena,
+				"models/%s is not found for API version v1beta, or is not "
+				"supported for generateContent.",
+				detail));
 		break;
 	case REFUSE_METHOD:
 	case REFUSE_REQUEST:
-		jw = google_begin(out, why == REFUSE_METHOD ? 405 : 400, "INVALID_ARGUMENT", detail ? detail : "Bad request.");
+		jw = google_begin(out, why == REFUSE_METHOD ? 405 : 400, "INVALID_ARGUMENT",
+			detail ? detail : "Bad request.");
 		break;
 	case REFUSE_500:
 		jw = google_begin(out, 500, "INTERNAL", "An internal error has occurred.");
@@ -155,17 +167,20 @@ static void gemini_refuse(struct request *r, struct reply *out, enum refusal why
 		html_reply(out, 502, "Bad Gateway");
 		return;
 	case REFUSE_503:
-		jw = google_begin(out, 503, "UNAVAILABLE", "The model is overloaded. Please try again later.");
+		jw = google_begin(out, 503, "UNAVAILABLE",
+			"The model is overloaded. Please try again later.");
 		break;
 	case REFUSE_504:
-		jw = google_begin(out, 504, "DEADLINE_EXCEEDED", "The request timed out. Please try again.");
+		jw = google_begin(
+			out, 504, "DEADLINE_EXCEEDED", "The request timed out. Please try again.");
 		break;
 	}
 	google_end(&jw);
 }
 
 /* xAI: its own body or OpenAI's, as the service has it this week. */
-static void xai_body(struct request *r, struct reply *out, int status, const char *code, const char *text)
+static void xai_body(
+	struct request *r, struct reply *out, int status, const char *code, const char *text)
 {
 	struct bf_jw jw;
 
@@ -193,39 +208,49 @@ static void xai_refuse(struct request *r, struct reply *out, enum refusal why, c
 	switch (why) {
 	case REFUSE_RATE:
 	case REFUSE_MINUTE:
-		xai_body(r, out, 429, "Some resource has been exhausted", "Too many requests for your team: requests per second (per minute: 60).");
+		xai_body(r, out, 429, "Some resource has been exhausted",
+			"Too many requests for your team: requests per second (per minute: 60).");
 		return;
 	case REFUSE_DAILY:
 		xai_body(r, out, 429, "Some resource has been exhausted",
-			"Your team has either used all available credits or reached its monthly spending limit.");
+			"Your team has either used all available credits or reached its monthly "
+			"spending limit.");
 		return;
 	case REFUSE_KEY_MISSING:
-		xai_body(r, out, 401, "unauthenticated", "No authentication credentials were provided.");
+		xai_body(r, out, 401, "unauthenticated",
+			"No authentication credentials were provided.");
 		return;
 	case REFUSE_KEY_BAD:
-		xai_body(r, out, 400, "invalid-argument", "Incorrect API key provided: ba***ey. You can obtain an API key "
+		xai_body(r, out, 400, "invalid-argument",
+			"Incorrect API key provided: ba***ey. You can obtain an API key "
 			"from https://console.x.ai.");
 		return;
 	case REFUSE_FORBIDDEN:
-		xai_body(r, out, 403, "The caller does not have permission to execute the specified operation",
+		xai_body(r, out, 403,
+			"The caller does not have permission to execute the specified operation",
 			"Your team is blocked.");
 		return;
 	case REFUSE_NOT_FOUND:
 		members_reply(out, 404, "error", "Not found", NULL, NULL);
 		return;
 	case REFUSE_MODEL:
-		xai_body(r, out, 404, "Some requested entity was not found", bf_arena_printf(r->arena,
-			"The model %s does not exist or your team does not have access to it.", detail));
+		xai_body(r, out, 404, "Some requested entity was not found",
+			bf_arena_printf(r->arena,
+				"The model %s does not exist or your team does not have access to "
+				"it.",
+				detail));
 		return;
 	case REFUSE_METHOD:
 		members_reply(out, 405, "error", "Method not allowed", NULL, NULL);
 		return;
 	case REFUSE_REQUEST:
-		xai_body(r, out, r->body_len ? 400 : 422, "Client specified an invalid argument", detail);
+		xai_body(r, out, r->body_len ? 400 : 422, "Client specified an invalid argument",
+			detail);
 		return;
 	case REFUSE_500:
 	case REFUSE_503:
-		xai_body(r, out, status, "The service is currently unavailable", "The model is at capacity, please try again.");
+		xai_body(r, out, status, "The service is currently unavailable",
+			"The model is at capacity, please try again.");
 		return;
 	case REFUSE_502:
 	case REFUSE_504:
@@ -235,7 +260,8 @@ static void xai_refuse(struct request *r, struct reply *out, enum refusal why, c
 }
 
 /* ISBNdb. */
-static void isbndb_refuse(struct request *r, struct reply *out, enum refusal why, const char *detail)
+static void isbndb_refuse(
+	struct request *r, struct reply *out, enum refusal why, const char *detail)
 {
 	const char *title = "", *text = "Forbidden";
 	int status = server_error(why, &title);
@@ -243,7 +269,8 @@ static void isbndb_refuse(struct request *r, struct reply *out, enum refusal why
 	switch (why) {
 	case REFUSE_RATE:
 		status = 429;
-		text = r->hash % 2 ? "Limit Exceeded" : "Per minute quota exceeded, please try again later";
+		text = r->hash % 2 ? "Limit Exceeded"
+				   : "Per minute quota exceeded, please try again later";
 		break;
 	case REFUSE_MINUTE:
 		status = 429;
@@ -264,7 +291,8 @@ static void isbndb_refuse(struct request *r, struct reply *out, enum refusal why
 	case REFUSE_NOT_FOUND:
 	case REFUSE_MODEL:
 		if (r->hash % 3)
-			members_reply(out, 404, "message", "Not Found", "error_message", "Not Found");
+			members_reply(
+				out, 404, "message", "Not Found", "error_message", "Not Found");
 		else
 			members_reply(out, 404, "errorMessage", "Not Found", NULL, NULL);
 		return;
@@ -289,8 +317,8 @@ static void isbndb_refuse(struct request *r, struct reply *out, enum refusal why
 }
 
 /* A body of Google Books: the new shape with the legacy `errors` beside it. */
-static void google_books_body(struct reply *out, int code, const char *status, const char *reason, const char *message,
-	const char *const info[3])
+static void google_books_body(struct reply *out, int code, const char *status, const char *reason,
+	const char *message, const char *const info[3])
 {
 	struct bf_jw jw = reply_json(out, code);
 
@@ -316,7 +344,8 @@ static void google_books_body(struct reply *out, int code, const char *status, c
 	if (info[1]) {
 		write_str(&jw, "quota_limit", info[1]);
 		write_str(&jw, "quota_limit_value", info[2]);
-		write_str(&jw, "quota_unit", strstr(info[1], "PerDay") ? "1/d/{project}" : "1/min/{project}/{user}");
+		write_str(&jw, "quota_unit",
+			strstr(info[1], "PerDay") ? "1/d/{project}" : "1/min/{project}/{user}");
 	}
 	write_close(&jw, '}');
 	write_close(&jw, '}');
@@ -326,12 +355,16 @@ static void google_books_body(struct reply *out, int code, const char *status, c
 }
 
 /* Google Books. */
-static void google_books_refuse(struct request *r, struct reply *out, enum refusal why, const char *detail)
+static void google_books_refuse(
+	struct request *r, struct reply *out, enum refusal why, const char *detail)
 {
 	static const char *const none[3] = { "badRequest" }, *const key[3] = { "API_KEY_INVALID" };
-	static const char *const minute[3] = { "RATE_LIMIT_EXCEEDED", "defaultPerMinutePerUser", "100" };
-	static const char *const day[3] = { "RATE_LIMIT_EXCEEDED", "defaultPerDayPerProject", "1000" };
-	static const char *const keyless[3] = { "RATE_LIMIT_EXCEEDED", "defaultPerDayPerProject", "0" };
+	static const char *const minute[3] = { "RATE_LIMIT_EXCEEDED", "defaultPerMinutePerUser",
+		"100" };
+	static const char *const day[3] = { "RATE_LIMIT_EXCEEDED", "defaultPerDayPerProject",
+		"1000" };
+	static const char *const keyless[3] = { "RATE_LIMIT_EXCEEDED", "defaultPerDayPerProject",
+		"0" };
 	const char *title = "", *text;
 	int status = server_error(why, &title);
 
@@ -339,7 +372,8 @@ static void google_books_refuse(struct request *r, struct reply *out, enum refus
 	case REFUSE_RATE:
 	case REFUSE_MINUTE:
 		text = bf_arena_printf(r->arena, QUOTA_TEXT, "minute per user");
-		google_books_body(out, 429, "RESOURCE_EXHAUSTED", "rateLimitExceeded", text, minute);
+		google_books_body(
+			out, 429, "RESOURCE_EXHAUSTED", "rateLimitExceeded", text, minute);
 		return;
 	case REFUSE_DAILY:
 	case REFUSE_KEY_MISSING:
@@ -348,11 +382,13 @@ static void google_books_refuse(struct request *r, struct reply *out, enum refus
 			why == REFUSE_DAILY ? day : keyless);
 		return;
 	case REFUSE_KEY_BAD:
-		google_books_body(out, 400, "INVALID_ARGUMENT", "badRequest", "API key not valid. Please pass a valid API key.", key);
+		google_books_body(out, 400, "INVALID_ARGUMENT", "badRequest",
+			"API key not valid. Please pass a valid API key.", key);
 		return;
 	case REFUSE_FORBIDDEN:
 		google_books_body(out, 403, "PERMISSION_DENIED", "forbidden",
-			"Requests to this API books method google.books.Volumes.List are blocked.", none);
+			"Requests to this API books method google.books.Volumes.List are blocked.",
+			none);
 		return;
 	case REFUSE_NOT_FOUND:
 	case REFUSE_MODEL:
@@ -364,7 +400,8 @@ static void google_books_refuse(struct request *r, struct reply *out, enum refus
 		return;
 	case REFUSE_500:
 	case REFUSE_503:
-		google_books_body(out, status, "UNAVAILABLE", "backendFailed", "Service temporarily unavailable.", none);
+		google_books_body(out, status, "UNAVAILABLE", "backendFailed",
+			"Service temporarily unavailable.", none);
 		return;
 	case REFUSE_502:
 	case REFUSE_504:
@@ -374,7 +411,8 @@ static void google_books_refuse(struct request *r, struct reply *out, enum refus
 }
 
 /* Open Library. */
-static void open_library_refuse(struct request *r, struct reply *out, enum refusal why, const char *detail)
+static void open_library_refuse(
+	struct request *r, struct reply *out, enum refusal why, const char *detail)
 {
 	const char *title = "Not Found";
 	int status = server_error(why, &title);
@@ -387,7 +425,9 @@ static void open_library_refuse(struct request *r, struct reply *out, enum refus
 		jw = reply_json(out, 429);
 		write_open(&jw, NULL, '{');
 		write_int(&jw, "status", 429);
-		write_str(&jw, "message", "Too Many Requests. Consider using https://openlibrary.org/developers/dumps.");
+		write_str(&jw, "message",
+			"Too Many Requests. Consider using "
+			"https://openlibrary.org/developers/dumps.");
 		write_close(&jw, '}');
 	} else if (why == REFUSE_REQUEST) {
 		jw = reply_json(out, 422);
@@ -407,7 +447,8 @@ static void open_library_refuse(struct request *r, struct reply *out, enum refus
 }
 
 /* Archive.org: pages for people, and a Retry-After now and then. */
-static void archive_org_refuse(struct request *r, struct reply *out, enum refusal why, const char *detail)
+static void archive_org_refuse(
+	struct request *r, struct reply *out, enum refusal why, const char *detail)
 {
 	const char *title = "";
 	int status = server_error(why, &title);
@@ -428,16 +469,20 @@ static void archive_org_refuse(struct request *r, struct reply *out, enum refusa
 }
 
 /* The query service: always a Retry-After with 429, traces for 500, a ban for the stubborn. */
-static void wikidata_refuse(struct request *r, struct reply *out, enum refusal why, const char *detail)
+static void wikidata_refuse(
+	struct request *r, struct reply *out, enum refusal why, const char *detail)
 {
 	const char *title = "";
 	int status = server_error(why, &title);
 
 	if (why == REFUSE_500) {
-		text_reply(out, 500, "text/plain;charset=utf-8", "SPARQL-QUERY: queryStr=...\njava.util.concurrent.TimeoutException\n"
-			"\tat java.base/java.util.concurrent.FutureTask.get(FutureTask.java:204)\n");
+		text_reply(out, 500, "text/plain;charset=utf-8",
+			"SPARQL-QUERY: queryStr=...\njava.util.concurrent.TimeoutException\n"
+			"\tat "
+			"java.base/java.util.concurrent.FutureTask.get(FutureTask.java:204)\n");
 	} else if (why == REFUSE_503) {
-		text_reply(out, 503, "text/plain", "Service is overloaded, please try again later.\n");
+		text_reply(
+			out, 503, "text/plain", "Service is overloaded, please try again later.\n");
 	} else if (status) {
 		html_reply(out, status, title);
 	} else if (why == REFUSE_RATE || why == REFUSE_MINUTE || why == REFUSE_DAILY) {
@@ -445,13 +490,20 @@ static void wikidata_refuse(struct request *r, struct reply *out, enum refusal w
 		text_reply(out, 429, "text/plain", bf_arena_printf(r->arena,
 			"Too Many Requests - Please retry in %d seconds.\n", out->retry_after));
 	} else if (why == REFUSE_FORBIDDEN) {
-		text_reply(out, 403, "text/plain", "You have been banned until 2031-01-01T00:00:00Z, please respect throttling.\n");
+		text_reply(out, 403, "text/plain",
+			"You have been banned until 2031-01-01T00:00:00Z, please respect "
+			"throttling.\n");
 	} else if (why == REFUSE_KEY_MISSING || why == REFUSE_KEY_BAD) {
-		text_reply(out, 403, "text/plain", "Please set a user-agent and respect our robot policy https://w.wiki/4wJS. "
+		text_reply(out, 403, "text/plain",
+			"Please set a user-agent and respect our robot policy https://w.wiki/4wJS. "
 			"See also T400119.\n");
 	} else if (why == REFUSE_REQUEST) {
-		text_reply(out, 400, "text/plain", bf_arena_printf(r->arena, "SPARQL-QUERY: queryStr=%s\n"
-			"org.openrdf.query.MalformedQueryException: encountered something unexpected\n", detail));
+		text_reply(out, 400, "text/plain",
+			bf_arena_printf(r->arena,
+				"SPARQL-QUERY: queryStr=%s\n"
+				"org.openrdf.query.MalformedQueryException: encountered something "
+				"unexpected\n",
+				detail));
 	} else {
 		html_reply(out, 404, "Not Found");
 	}

@@ -1,8 +1,9 @@
 /*
- * exchange: the way a reply leaves. At once when there is no latency and no fault; else it is kept here until its
- * time, trickled, cut, swollen, or its connection reset. A client that goes away early is noticed by an event of
- * our own (evhttp looks only when it writes). evhttp frees a request whose connection it has lost only
- * when the reply is ended, so that is done on the next turn.
+ * exchange: the way a reply leaves. At once when there is no latency and no fault; else it is
+ * kept here until its time, trickled, cut, swollen, or its connection reset. A client that goes
+ * away early is noticed by an event of our own (evhttp looks only when it writes). evhttp frees
+ * a request whose connection it has lost only when the reply is ended, so that is done on the
+ * next turn.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,8 +33,12 @@ struct exchange {
 /* A reason phrase; clients ignore it. */
 static const char *reason(int status)
 {
-	return status == 200 ? "OK" : status == 302 ? "Found" : status == 404 ? "Not Found" : status == 429 ?
-	       "Too Many Requests" : status >= 500 ? "Server Error" : "Error";
+	return status == 200    ? "OK"
+		: status == 302 ? "Found"
+		: status == 404 ? "Not Found"
+		: status == 429 ? "Too Many Requests"
+		: status >= 500 ? "Server Error"
+				: "Error";
 }
 
 /* Counts a request of an AI in and out of flight, and sees whether both work on one month. */
@@ -50,7 +55,8 @@ static void flight(struct sandbox *s, enum bf_provider_id p, int month, int delt
 /* Lets go of everything but the request. */
 static void release(struct exchange *x)
 {
-	struct evhttp_connection *con = x->req && !x->gone ? evhttp_request_get_connection(x->req) : NULL;
+	struct evhttp_connection *con =
+		x->req && !x->gone ? evhttp_request_get_connection(x->req) : NULL;
 
 	if (con)
 		evhttp_connection_set_closecb(con, NULL, NULL);
@@ -103,7 +109,8 @@ static void reset(struct exchange *x)
 /* Runs x's step again after so many milliseconds. */
 static void again(struct exchange *x, int64_t ms)
 {
-	struct timeval tv = { .tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000) };
+	struct timeval tv = { .tv_sec = (time_t)(ms / 1000),
+		.tv_usec = (suseconds_t)(ms % 1000 * 1000) };
 
 	event_add(x->timer, &tv);
 }
@@ -219,10 +226,12 @@ static void truth_list(struct sandbox *s, size_t list, struct bf_buf *lines)
 	const struct served *served = &s->served[list];
 	struct bf_arena *arena = bf_arena_new();
 	struct named *books = bf_arena_alloc(arena, NAMED_MAX * sizeof(*books));
-	size_t n = named_books(&s->world, served->provider, served->year, served->month, served->n, arena, books);
+	size_t n = named_books(
+		&s->world, served->provider, served->year, served->month, served->n, arena, books);
 
 	for (size_t i = 0; i < n; i++)
-		if (books[i].work >= s->world.catalogue.n && !listed_before(s, list, books[i].work, arena))
+		if (books[i].work >= s->world.catalogue.n &&
+			!listed_before(s, list, books[i].work, arena))
 			truth_work(&s->world, books[i].work, lines);
 	bf_arena_free(arena);
 }
@@ -308,7 +317,8 @@ static void step(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	if (!x->due)
-		x->sandbox->counters[x->provider].by_status[without_status(x->fault) ? STATUS_NONE : x->status]++;
+		x->sandbox->counters[x->provider]
+			.by_status[without_status(x->fault) ? STATUS_NONE : x->status]++;
 	else if (x->fault == FAULT_STALL) {	/* ten minutes are enough */
 		drop(x);
 		return;
@@ -353,18 +363,24 @@ static void on_closed(evutil_socket_t fd, short what, void *arg)
 		drop(x);
 }
 
-/* An exchange for a request, in the list; NULL when there is no memory, and then an error was sent. */
+/* An exchange for a request, in the list; NULL when there is no memory, and then an error was
+ * sent. */
 static struct exchange *exchange_new(struct sandbox *s, struct evhttp_request *req)
 {
 	struct evhttp_connection *con = evhttp_request_get_connection(req);
 	struct exchange *x = bf_xcalloc(1, sizeof(*x));
 
-	*x = (struct exchange){ .sandbox = s, .req = req, .next = s->exchanges, .prev = &s->exchanges, .month_index = -1 };
+	*x = (struct exchange){ .sandbox = s,
+		.req = req,
+		.next = s->exchanges,
+		.prev = &s->exchanges,
+		.month_index = -1 };
 	if (x->next)
 		x->next->prev = &x->next;
 	s->exchanges = x;
 	x->timer = event_new(s->base, -1, 0, step, x);
-	x->closed = event_new(s->base, bufferevent_getfd(evhttp_connection_get_bufferevent(con)), EV_CLOSED, on_closed, x);
+	x->closed = event_new(s->base, bufferevent_getfd(evhttp_connection_get_bufferevent(con)),
+		EV_CLOSED, on_closed, x);
 	x->body = evbuffer_new();
 	if (!x->timer || !x->closed || !x->body) {
 		bf_log(BF_ERROR, "out of memory", BF_S("stage", "exchange"));
@@ -384,7 +400,8 @@ static int64_t latency_ms(const struct request *r)
 }
 
 /* Sends a provider's reply. */
-void exchange_start(struct sandbox *s, struct evhttp_request *req, const struct request *r, const struct reply *reply)
+void exchange_start(struct sandbox *s, struct evhttp_request *req, const struct request *r,
+	const struct reply *reply)
 {
 	struct evkeyvalq *headers = evhttp_request_get_output_headers(req);
 	struct exchange *x = exchange_new(s, req);
@@ -419,7 +436,8 @@ void exchange_stream_truth(struct sandbox *s, struct evhttp_request *req)
 
 	x->truth = true;
 	x->status = 200;
-	evhttp_add_header(evhttp_request_get_output_headers(req), "Content-Type", "application/x-ndjson");
+	evhttp_add_header(
+		evhttp_request_get_output_headers(req), "Content-Type", "application/x-ndjson");
 	stream_start(x, 0);
 	truth(x);
 }

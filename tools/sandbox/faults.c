@@ -40,7 +40,9 @@ static void error_object(enum bf_provider_id p, struct reply *out)
 
 		bf_buf_clear(&out->body);
 		bf_buf_adds(&out->body, head);
-		bf_buf_adds(&out->body, "\njava.util.concurrent.TimeoutException\n\tat java.base/java.util.concurrent."
+		bf_buf_adds(&out->body,
+			"\njava.util.concurrent.TimeoutException\n\tat "
+			"java.base/java.util.concurrent."
 			"FutureTask.get(FutureTask.java:204)\n");
 		free(head);
 		return;
@@ -59,7 +61,9 @@ static void invalid_utf8(struct reply *out)
 {
 	char *at = out->body.len > 8 ? out->body.data + out->body.len / 2 : out->body.data;
 
-	while (out->body.len && *at && !(at > out->body.data && at[-1] >= 'a' && at[-1] <= 'z' && *at >= 'a' && *at <= 'z'))
+	while (out->body.len && *at &&
+		!(at > out->body.data && at[-1] >= 'a' && at[-1] <= 'z' && *at >= 'a' &&
+			*at <= 'z'))
 		at++;
 	if (!out->body.len || !*at)
 		bf_buf_adds(&out->body, "\xff\xfe");

@@ -6,15 +6,13 @@
 #include "answer.h"
 #include "sandbox.h"
 
-static const char *const top_fields[] = {
-	"contents", "systemInstruction", "system_instruction", "generationConfig", "generation_config",
-	"safetySettings", "safety_settings", "tools", "toolConfig", "tool_config", "cachedContent", "model", NULL
-};
-static const char *const config_fields[] = {
-	"maxOutputTokens", "responseMimeType", "responseSchema", "responseJsonSchema", "thinkingConfig", "temperature",
-	"topP", "topK", "seed", "candidateCount", "stopSequences", "presencePenalty", "frequencyPenalty",
-	"responseModalities", NULL
-};
+static const char *const top_fields[] = { "contents", "systemInstruction", "system_instruction",
+	"generationConfig", "generation_config", "safetySettings", "safety_settings", "tools",
+	"toolConfig", "tool_config", "cachedContent", "model", NULL };
+static const char *const config_fields[] = { "maxOutputTokens", "responseMimeType",
+	"responseSchema", "responseJsonSchema", "thinkingConfig", "temperature", "topP", "topK",
+	"seed", "candidateCount", "stopSequences", "presencePenalty", "frequencyPenalty",
+	"responseModalities", NULL };
 
 /* Name of the first member that is not in the list; NULL when all are. */
 static const char *stranger(struct bf_jval object, const char *const *known, struct bf_arena *arena)
@@ -34,10 +32,12 @@ static const char *stranger(struct bf_jval object, const char *const *known, str
 /* Has the schema a keyword that responseSchema does not take, at any depth? */
 static const char *bad_keyword(struct bf_jval schema, struct bf_arena *arena)
 {
-	static const char *const refused[] = { "additionalProperties", "$ref", "oneOf", "const", "$defs" };
+	static const char *const refused[] = { "additionalProperties", "$ref", "oneOf", "const",
+		"$defs" };
 	const char *bad = NULL;
 
-	for (struct bf_jval v = bf_json_first(schema); bf_json_type(v) && !bad; v = bf_json_next(v)) {
+	for (struct bf_jval v = bf_json_first(schema); bf_json_type(v) && !bad;
+		v = bf_json_next(v)) {
 		const char *key = bf_json_key(v, arena);
 
 		for (size_t i = 0; key && i < BF_COUNT(refused); i++)
@@ -51,21 +51,28 @@ static const char *bad_keyword(struct bf_jval schema, struct bf_arena *arena)
 /* What is wrong with generationConfig; NULL when nothing is. */
 static const char *config_problem(struct bf_jval config, const char *model, struct bf_arena *arena)
 {
-	struct bf_jval thinking = bf_json_get(config, "thinkingConfig"), schema = bf_json_get(config, "responseSchema");
+	struct bf_jval thinking = bf_json_get(config, "thinkingConfig"),
+		       schema = bf_json_get(config, "responseSchema");
 	const char *bad = stranger(config, config_fields, arena);
 
 	if (bad)
-		return bf_arena_printf(arena, "Invalid JSON payload received. Unknown name \"%s\" at "
-			"'generation_config': Cannot find field.", bad);
+		return bf_arena_printf(arena,
+			"Invalid JSON payload received. Unknown name \"%s\" at "
+			"'generation_config': Cannot find field.",
+			bad);
 	if (bf_json_type(schema) && bf_json_type(bf_json_get(config, "responseJsonSchema")))
 		return "Only one of response_schema and response_json_schema may be set.";
 	bad = bad_keyword(schema, arena);
 	if (bad)
-		return bf_arena_printf(arena, "Invalid JSON payload received. Unknown name \"%s\" at "
-			"'generation_config.response_schema': Cannot find field.", bad);
-	if (bf_json_type(bf_json_get(thinking, "thinkingBudget")) && bf_json_type(bf_json_get(thinking, "thinkingLevel")))
+		return bf_arena_printf(arena,
+			"Invalid JSON payload received. Unknown name \"%s\" at "
+			"'generation_config.response_schema': Cannot find field.",
+			bad);
+	if (bf_json_type(bf_json_get(thinking, "thinkingBudget")) &&
+		bf_json_type(bf_json_get(thinking, "thinkingLevel")))
 		return "You can only set one of thinking budget and thinking level.";
-	if (bf_json_type(bf_json_get(thinking, "thinkingLevel")) && !strncmp(model, "gemini-2.5", 10))
+	if (bf_json_type(bf_json_get(thinking, "thinkingLevel")) &&
+		!strncmp(model, "gemini-2.5", 10))
 		return "Thinking level is not supported for this model.";
 	return NULL;
 }
@@ -73,19 +80,23 @@ static const char *config_problem(struct bf_jval config, const char *model, stru
 /* Reads the request's body; false with a refusal in *out. */
 static bool read_ask(struct request *r, struct bf_jval root, struct ask *ask, struct reply *out)
 {
-	struct bf_jval contents = bf_json_get(root, "contents"), config = bf_json_get(root, "generationConfig");
+	struct bf_jval contents = bf_json_get(root, "contents"),
+		       config = bf_json_get(root, "generationConfig");
 	const char *text = "", *bad = stranger(root, top_fields, r->arena), *role = NULL;
 
 	for (struct bf_jval c = bf_json_first(contents); bf_json_type(c); c = bf_json_next(c)) {
 		role = bf_json_str(bf_json_get(c, "role"), r->arena);
-		for (struct bf_jval p = bf_json_first(bf_json_get(c, "parts")); bf_json_type(p); p = bf_json_next(p)) {
+		for (struct bf_jval p = bf_json_first(bf_json_get(c, "parts")); bf_json_type(p);
+			p = bf_json_next(p)) {
 			const char *t = bf_json_str(bf_json_get(p, "text"), r->arena);
 
 			text = bf_arena_printf(r->arena, "%s%s\n", text, t ? t : "");
 		}
 	}
 	if (bad)
-		bad = bf_arena_printf(r->arena, "Invalid JSON payload received. Unknown name \"%s\": Cannot find field.", bad);
+		bad = bf_arena_printf(r->arena,
+			"Invalid JSON payload received. Unknown name \"%s\": Cannot find field.",
+			bad);
 	else if (!*text)
 		bad = "* GenerateContentRequest.contents: contents is not specified";
 	else if (role && !strcmp(role, "model"))
@@ -107,13 +118,16 @@ static bool read_ask(struct request *r, struct bf_jval root, struct ask *ask, st
 /* The text as parts: a thought before it sometimes, and the text in one, two or three pieces. */
 static void write_parts(struct bf_jw *jw, const struct request *r, const char *text)
 {
-	size_t len = strlen(text), pieces = 1 + (r->hash / 4096 % 4 == 0) + (r->hash / 16384 % 8 == 0), from = 0;
+	size_t len = strlen(text),
+	       pieces = 1 + (r->hash / 4096 % 4 == 0) + (r->hash / 16384 % 8 == 0), from = 0;
 
 	bf_jw_arr(jw);
 	if (r->hash / 512 % 3 == 0) {
 		bf_jw_obj(jw);
 		bf_jw_key(jw, "text");
-		bf_jw_str(jw, "**Gathering releases**\n\nI go through the month's [lists] and {prizes} first.");
+		bf_jw_str(jw,
+			"**Gathering releases**\n\nI go through the month's [lists] and {prizes} "
+			"first.");
 		bf_jw_key(jw, "thought");
 		bf_jw_bool(jw, true);
 		bf_jw_end_obj(jw);
@@ -135,7 +149,8 @@ static void write_parts(struct bf_jw *jw, const struct request *r, const char *t
 }
 
 /* usageMetadata, modelVersion and responseId; counts of zero are left out. */
-static void write_usage(struct bf_jw *jw, const struct request *r, const struct ask *ask, const struct answer *a)
+static void write_usage(
+	struct bf_jw *jw, const struct request *r, const struct ask *ask, const struct answer *a)
 {
 	int64_t thoughts = r->hash % 2 ? a->thought_tokens : 0;
 
@@ -254,7 +269,8 @@ void gemini_answer(struct request *r, struct reply *out)
 		errors_refuse(r, out, REFUSE_NOT_FOUND, NULL);
 		return;
 	}
-	ask.model = bf_arena_strndup(r->arena, r->path + strlen(lead), len - strlen(lead) - strlen(tail));
+	ask.model = bf_arena_strndup(
+		r->arena, r->path + strlen(lead), len - strlen(lead) - strlen(tail));
 	if (strstr(ask.model, "retired") || strncmp(ask.model, "gemini-", 7)) {
 		errors_refuse(r, out, REFUSE_MODEL, ask.model);
 		return;

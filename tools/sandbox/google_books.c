@@ -1,6 +1,7 @@
 /*
- * google_books: /volumes of the Books API v1. Identifiers come in any order, hyphenated, as ISBN-10 only or
- * under the type OTHER; no `items` when there is no hit; without a key the answer is always "quota".
+ * google_books: /volumes of the Books API v1. Identifiers come in any order, hyphenated, as
+ * ISBN-10 only or under the type OTHER; no `items` when there is no hit; without a key the
+ * answer is always "quota".
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,10 +33,12 @@ static void identifier(struct bf_jw *jw, const char *type, const char *value)
 }
 
 /* industryIdentifiers: the first edition always shows its ISBN, others may hide it. */
-static void write_identifiers(struct bf_jw *jw, const struct request *r, const struct record *k, struct dice *d)
+static void write_identifiers(
+	struct bf_jw *jw, const struct request *r, const struct record *k, struct dice *d)
 {
 	uint32_t shape = dice_below(d, 20);
-	const char *library = bf_arena_printf(r->arena, "UOM:39015%09u", (unsigned)dice_below(d, 1000000000));
+	const char *library =
+		bf_arena_printf(r->arena, "UOM:39015%09u", (unsigned)dice_below(d, 1000000000));
 
 	if (k->hit.slot && shape == 19)
 		return;		/* none at all */
@@ -66,10 +69,9 @@ static void write_identifiers(struct bf_jw *jw, const struct request *r, const s
 /* ISO 639-1 of the catalogue's codes. */
 static const char *language(const char *code)
 {
-	static const char *const known[][2] = {
-		{ "eng", "en" }, { "ger", "de" }, { "fre", "fr" }, { "rus", "ru" }, { "spa", "es" }, { "jpn", "ja" },
-		{ "ita", "it" }, { "por", "pt" }, { "zho", "zh" }, { "nld", "nl" }, { "tur", "tr" }
-	};
+	static const char *const known[][2] = { { "eng", "en" }, { "ger", "de" }, { "fre", "fr" },
+		{ "rus", "ru" }, { "spa", "es" }, { "jpn", "ja" }, { "ita", "it" }, { "por", "pt" },
+		{ "zho", "zh" }, { "nld", "nl" }, { "tur", "tr" } };
 	for (size_t i = 0; i < BF_COUNT(known); i++)
 		if (!strcmp(known[i][0], code))
 			return known[i][1];
@@ -113,7 +115,9 @@ static void write_item(struct bf_jw *jw, const struct request *r, struct hit h, 
 	request_dice(r, h, &d);
 	write_open(jw, NULL, '{');
 	write_str(jw, "kind", "books#volume");
-	write_str(jw, "id", bf_arena_printf(r->arena, "%06x%05xAJ", (unsigned)(id & 0xffffff), (unsigned)(id >> 24 & 0xfffff)));
+	write_str(jw, "id",
+		bf_arena_printf(r->arena, "%06x%05xAJ", (unsigned)(id & 0xffffff),
+			(unsigned)(id >> 24 & 0xfffff)));
 	write_open(jw, "volumeInfo", '{');
 	write_title(jw, "title", write_full_title(&k, false, dice_chance(&d, 0.2), r->arena), bad);
 	if (*k.subtitle)
@@ -132,7 +136,8 @@ static void write_item(struct bf_jw *jw, const struct request *r, struct hit h, 
 	write_open(jw, "imageLinks", '{');
 	write_str(jw, "thumbnail", "http://books.google.com/books/content?id=0&img=1&zoom=1");
 	write_close(jw, '}');
-	write_str(jw, "language", dice_chance(&d, 0.03) && h.slot < SLOT_DECOY ? "un" : language(k.language));
+	write_str(jw, "language",
+		dice_chance(&d, 0.03) && h.slot < SLOT_DECOY ? "un" : language(k.language));
 	write_close(jw, '}');
 	write_close(jw, '}');
 }
@@ -140,7 +145,8 @@ static void write_item(struct bf_jw *jw, const struct request *r, struct hit h, 
 /* Every request below /google_books. */
 void google_books_answer(struct request *r, struct reply *out)
 {
-	const char *key = request_param(r, "key"), *q = request_param(r, "q"), *isbn = term(r, q, "isbn:");
+	const char *key = request_param(r, "key"), *q = request_param(r, "q"),
+		   *isbn = term(r, q, "isbn:");
 	struct query query = { .title = term(r, q, "intitle:"), .author = term(r, q, "inauthor:") };
 	unsigned long max = strtoul(request_param(r, "maxResults"), NULL, 10);
 	struct hit hits[RESULTS_MAX];
@@ -156,8 +162,9 @@ void google_books_answer(struct request *r, struct reply *out)
 		return;
 	}
 	if (!*q || max > 40) {
-		errors_refuse(r, out, REFUSE_REQUEST, *q ? "Invalid value '41'. Values must be within the range: [0, 40]" :
-			"Required parameter: q");
+		errors_refuse(r, out, REFUSE_REQUEST,
+			*q ? "Invalid value '41'. Values must be within the range: [0, 40]"
+			   : "Required parameter: q");
 		return;
 	}
 	if (!request_admit(r, out, 1))

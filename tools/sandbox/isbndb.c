@@ -1,6 +1,7 @@
 /*
- * isbndb: /books/{query}, /search/books, /book/{isbn}, POST /books and /key of ISBNdb v2, with the
- * liberties its records take: names inverted or marked, lists as objects, pages as [], dates in any shape.
+ * isbndb: /books/{query}, /search/books, /book/{isbn}, POST /books and /key of ISBNdb v2, with
+ * the liberties its records take: names inverted or marked, lists as objects, pages as [], dates
+ * in any shape.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +27,8 @@ static void write_date(struct bf_jw *jw, const struct record *k, struct dice *d,
 		bf_jw_str(jw, bf_arena_printf(a, "%d-%02d", k->year, k->month));
 		return;
 	case 3:
-		bf_jw_str(jw, bf_arena_printf(a, "%d-%02d-%02dt00:00:01z", k->year, k->month, k->day));
+		bf_jw_str(jw,
+			bf_arena_printf(a, "%d-%02d-%02dt00:00:01z", k->year, k->month, k->day));
 		return;
 	case 4:
 		bf_jw_str(jw, bf_arena_printf(a, "%s %d", bf_month_name(k->month), k->year));
@@ -36,7 +38,8 @@ static void write_date(struct bf_jw *jw, const struct record *k, struct dice *d,
 }
 
 /* "pages": a number, a numeric string, or the empty array that PHP makes of nothing. */
-static void write_pages(struct bf_jw *jw, const struct record *k, struct dice *d, struct bf_arena *a)
+static void write_pages(
+	struct bf_jw *jw, const struct record *k, struct dice *d, struct bf_arena *a)
 {
 	uint32_t shape = dice_below(d, 10);
 
@@ -52,7 +55,8 @@ static void write_pages(struct bf_jw *jw, const struct record *k, struct dice *d
 }
 
 /* "authors": names either way round, a list or an object with numeric keys. */
-static void write_authors(struct bf_jw *jw, const struct record *k, struct dice *d, struct bf_arena *a, bool bad)
+static void write_authors(
+	struct bf_jw *jw, const struct record *k, struct dice *d, struct bf_arena *a, bool bad)
 {
 	const char *names[12];
 	size_t n = spelling_names(k->authors, a, names, BF_COUNT(names));
@@ -116,8 +120,10 @@ static void write_other_isbns(struct bf_jw *jw, const struct request *r, struct 
 static const char *language(const char *code, struct dice *d)
 {
 	static const struct { const char *code, *spelt[4]; } known[] = {
-		{ "eng", { "en", "eng", "en_US", "English" } }, { "ger", { "de", "ger", "ger German", "de" } },
-		{ "fre", { "fr", "fre", "fr_FR", "French" } }, { "rus", { "ru", "rus", "ru", "Russian" } },
+		{ "eng", { "en", "eng", "en_US", "English" } },
+		{ "ger", { "de", "ger", "ger German", "de" } },
+		{ "fre", { "fr", "fre", "fr_FR", "French" } },
+		{ "rus", { "ru", "rus", "ru", "Russian" } },
 		{ "spa", { "es", "spa", "es_ES", "Spanish" } }
 	};
 	uint32_t i = dice_below(d, 4);
@@ -146,12 +152,14 @@ static void write_book(struct bf_jw *jw, const struct request *r, struct hit h, 
 	write_isbns(jw, &k, &d);
 	write_str(jw, "binding", k.binding);
 	write_str(jw, "publisher", dice_chance(&d, 0.9) ? k.publisher : "");
-	write_str(jw, "language", dice_chance(&d, 0.9) || h.slot >= SLOT_DECOY ? language(k.language, &d) : "");
+	write_str(jw, "language",
+		dice_chance(&d, 0.9) || h.slot >= SLOT_DECOY ? language(k.language, &d) : "");
 	write_date(jw, &k, &d, r->arena);
 	write_pages(jw, &k, &d, r->arena);
 	write_authors(jw, &k, &d, r->arena, bad);
 	write_str(jw, "msrp", dice_chance(&d, 0.5) ? "0.00" : "24.99");
-	write_str(jw, "image", bf_arena_printf(r->arena, "https://images.isbndb.com/covers/%s.jpg", k.isbn13));
+	write_str(jw, "image",
+		bf_arena_printf(r->arena, "https://images.isbndb.com/covers/%s.jpg", k.isbn13));
 	if (dice_chance(&d, 0.5))
 		write_str(jw, "synopsis", "A story that its readers pass on.<br/>With a map.");
 	write_open(jw, "subjects", '[');
@@ -164,7 +172,8 @@ static void write_book(struct bf_jw *jw, const struct request *r, struct hit h, 
 }
 
 /* A list of books under a name; now and then the object that an array with holes becomes. */
-static void write_books(struct bf_jw *jw, const struct request *r, const char *name, const struct hit *hits, size_t n)
+static void write_books(struct bf_jw *jw, const struct request *r, const char *name,
+	const struct hit *hits, size_t n)
 {
 	bool numbered = n && r->hash % SHARE_NUMBERED == 0;
 
@@ -254,7 +263,8 @@ static int bulk_isbns(const struct request *r, const char *ret[MAX_BULK])
 	if (!doc)
 		return -1;
 	list = bf_json_get(bf_json_root(doc), "isbns");
-	for (struct bf_jval v = bf_json_first(list); bf_json_type(v) && n < MAX_BULK; v = bf_json_next(v)) {
+	for (struct bf_jval v = bf_json_first(list); bf_json_type(v) && n < MAX_BULK;
+		v = bf_json_next(v)) {
 		const char *isbn = bf_json_str(v, r->arena);
 
 		if (isbn)
@@ -264,7 +274,8 @@ static int bulk_isbns(const struct request *r, const char *ret[MAX_BULK])
 	return n ? n : -1;
 }
 
-/* POST /books: a unit for each ISBN, found or not; the order of the answer is not that of the question. */
+/* POST /books: a unit for each ISBN, found or not; the order of the answer is not that of the
+ * question. */
 static void bulk(struct request *r, struct reply *out)
 {
 	const char **isbns = bf_arena_alloc(r->arena, MAX_BULK * sizeof(*isbns));
@@ -314,7 +325,7 @@ void isbndb_answer(struct request *r, struct reply *out)
 	const char *auth = request_header(r, "Authorization");
 	bool get = !strcmp(r->method, "GET");
 
-	if (!*auth || strstr(auth, "bad") || strchr(auth, ' ')) {	/* a scheme word is wrong here */
+	if (!*auth || strstr(auth, "bad") || strchr(auth, ' ')) { /* a scheme word is wrong here */
 		errors_refuse(r, out, REFUSE_KEY_BAD, NULL);
 	} else if (!strcmp(r->path, "/key") && get) {
 		if (request_admit(r, out, 0))

@@ -1,6 +1,7 @@
 /*
- * provider-sandbox: plays the seven providers on loopback, from a catalogue. Reads the command line, loads the
- * world, listens, says where in the ready file, and serves until SIGTERM or SIGINT.
+ * provider-sandbox: plays the seven providers on loopback, from a catalogue. Reads the command
+ * line, loads the world, listens, says where in the ready file, and serves until SIGTERM or
+ * SIGINT.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -29,7 +30,8 @@ struct options {
 
 static const char help[] =
 	"Usage: provider-sandbox [OPTION]...\n"
-	"Plays Gemini, xAI, ISBNdb, Google Books, Open Library, Archive.org and Wikidata on loopback.\n"
+	"Plays Gemini, xAI, ISBNdb, Google Books, Open Library, Archive.org and Wikidata on "
+	"loopback.\n"
 	"\n"
 	"  --listen ADDRESS:PORT  127.0.0.1:0 unless told; port 0 takes a free one; loopback only\n"
 	"  --catalogue FILE.tsv   books by month; the built-in catalogue unless told\n"
@@ -39,10 +41,14 @@ static const char help[] =
 	"  --latency demo         answers take about as long as an eye can follow\n"
 	"  --help, --version\n"
 	"\n"
-	"Below the URL: /gemini /xai /isbndb /google_books /open_library /archive_org /wikidata stand for the\n"
-	"base URLs. Any key will do, but one that contains \"bad\" is refused; a model that contains\n"
-	"\"retired\" is unknown. GET and PUT /_control (members merge; an empty \"faults\" clears them;\n"
-	"\"fault_attempts\": N ends a fault after N identical requests), GET /_counters, PUT /_reset,\n"
+	"Below the URL: /gemini /xai /isbndb /google_books /open_library /archive_org /wikidata "
+	"stand for the\n"
+	"base URLs. Any key will do, but one that contains \"bad\" is refused; a model that "
+	"contains\n"
+	"\"retired\" is unknown. GET and PUT /_control (members merge; an empty \"faults\" clears "
+	"them;\n"
+	"\"fault_attempts\": N ends a fault after N identical requests), GET /_counters, PUT "
+	"/_reset,\n"
 	"GET /_truth[?isbn=], GET /_named[?year=&month=].\n";
 
 /* "127.0.0.1:0", "localhost:8080", "[::1]:0": false unless it is loopback. */
@@ -76,12 +82,13 @@ static bool read_listen(const char *text, struct options *o)
 /* Reads the command line; -1 to go on, else the exit status. */
 static int read_options(int argc, char **argv, struct options *o)
 {
-	static const struct option known[] = {
-		{ "listen", required_argument, NULL, 'l' }, { "catalogue", required_argument, NULL, 'c' },
-		{ "seed", required_argument, NULL, 's' }, { "ready-file", required_argument, NULL, 'r' },
-		{ "control", required_argument, NULL, 'k' }, { "latency", required_argument, NULL, 't' },
-		{ "help", no_argument, NULL, 'h' }, { "version", no_argument, NULL, 'v' }, { NULL, 0, NULL, 0 }
-	};
+	static const struct option known[] = { { "listen", required_argument, NULL, 'l' },
+		{ "catalogue", required_argument, NULL, 'c' },
+		{ "seed", required_argument, NULL, 's' },
+		{ "ready-file", required_argument, NULL, 'r' },
+		{ "control", required_argument, NULL, 'k' },
+		{ "latency", required_argument, NULL, 't' }, { "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'v' }, { NULL, 0, NULL, 0 } };
 	const char *bad = NULL;
 	char *end;
 	int c;
@@ -137,7 +144,8 @@ static char *read_file(const char *path, size_t *ret_len)
 			break;
 	}
 	if (!f || ferror(f) || len > MAX_FILE) {
-		fprintf(stderr, "provider-sandbox: %s: %s\n", path, len > MAX_FILE ? "too large" : strerror(errno));
+		fprintf(stderr, "provider-sandbox: %s: %s\n", path,
+			len > MAX_FILE ? "too large" : strerror(errno));
 		free(text);
 		text = NULL;
 	} else {
@@ -171,7 +179,8 @@ static bool load(struct sandbox *s, const struct options *o)
 		return false;
 	}
 	if (s->world.catalogue.skipped)
-		fprintf(stderr, "provider-sandbox: %s: %zu rows skipped\n", name, s->world.catalogue.skipped);
+		fprintf(stderr, "provider-sandbox: %s: %zu rows skipped\n", name,
+			s->world.catalogue.skipped);
 	twins_find(&s->world.catalogue);
 	s->world.search = search_new(&s->world.catalogue);
 	s->world.knobs = &s->knobs;
@@ -206,17 +215,21 @@ static bool start_listening(struct sandbox *s, const struct options *o)
 	evhttp_set_timeout(s->http, IDLE_S);
 	evhttp_set_gencb(s->http, sandbox_handle, s);
 	socket = evhttp_bind_socket_with_handle(s->http, o->address, o->port);
-	if (!socket || getsockname(evhttp_bound_socket_get_fd(socket), (struct sockaddr *)&at, &len)) {
-		fprintf(stderr, "provider-sandbox: %s:%u: %s\n", o->address, o->port, strerror(errno));
+	if (!socket ||
+		getsockname(evhttp_bound_socket_get_fd(socket), (struct sockaddr *)&at, &len)) {
+		fprintf(stderr, "provider-sandbox: %s:%u: %s\n", o->address, o->port,
+			strerror(errno));
 		return false;
 	}
 	port = at.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&at)->sin6_port) :
 	       ntohs(((struct sockaddr_in *)&at)->sin_port);
-	snprintf(s->url, sizeof(s->url), at.ss_family == AF_INET6 ? "http://[%s]:%u" : "http://%s:%u", o->address, port);
+	snprintf(s->url, sizeof(s->url),
+		at.ss_family == AF_INET6 ? "http://[%s]:%u" : "http://%s:%u", o->address, port);
 	return true;
 }
 
-/* Writes the URL beside the ready file and renames it there, so that it is never seen half written. */
+/* Writes the URL beside the ready file and renames it there, so that it is never seen half
+ * written. */
 static bool write_ready(const char *path, const char *url)
 {
 	char *temporary = bf_xasprintf("%s.%ld", path, (long)getpid());

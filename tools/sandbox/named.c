@@ -1,6 +1,6 @@
 /*
  * named: which books an AI names for a month. Both draw from the same shuffled pool (the
- * catalogue's books of the month, then generated ones): a shared stretch first, then each its own;
+ * catalogue's books of the month, then generated ones), two stretches of it that overlap;
  * the rest of the list is invented.
  */
 #include <math.h>
@@ -15,22 +15,27 @@ static int by_key(const void *a, const void *b)
 {
 	const struct draw *x = a, *y = b;
 
-	return x->key != y->key ? (x->key > y->key) - (x->key < y->key) : (x->work > y->work) - (x->work < y->work);
+	return x->key != y->key ? (x->key > y->key) - (x->key < y->key)
+				: (x->work > y->work) - (x->work < y->work);
 }
 
 /* The month's real books in the order in which they are drawn; at least n of them. */
-static uint32_t *pool_of(const struct world *w, int year, int month, uint32_t n, struct bf_arena *arena)
+static uint32_t *pool_of(
+	const struct world *w, int year, int month, uint32_t n, struct bf_arena *arena)
 {
 	int m = catalogue_month(year, month);
-	uint32_t from = w->catalogue.month_start[m], in_catalogue = w->catalogue.month_start[m + 1] - from;
+	uint32_t from = w->catalogue.month_start[m],
+		 in_catalogue = w->catalogue.month_start[m + 1] - from;
 	struct draw *draws = bf_arena_alloc(arena, (in_catalogue + 1) * sizeof(*draws));
 	uint32_t *pool = bf_arena_alloc(arena, n * sizeof(*pool));
 
 	for (uint32_t i = 0; i < in_catalogue; i++)
-		draws[i] = (struct draw){ dice_hash(w->knobs->seed, "draw", (uint64_t)m, from + i), from + i };
+		draws[i] = (struct draw){ dice_hash(w->knobs->seed, "draw", (uint64_t)m, from + i),
+			from + i };
 	qsort(draws, in_catalogue, sizeof(*draws), by_key);
 	for (uint32_t i = 0; i < n; i++)
-		pool[i] = i < in_catalogue ? draws[i].work : world_generated_id(year, month, i - in_catalogue);
+		pool[i] = i < in_catalogue ? draws[i].work
+					   : world_generated_id(year, month, i - in_catalogue);
 	return pool;
 }
 
@@ -56,7 +61,7 @@ size_t named_books(const struct world *w, enum bf_provider_id ai, int year, int 
 		if (i >= real)
 			order[i].work = world_invented_id(w, year, month, ai, i - real);
 		else
-			order[i].work = pool[i < shared || ai == BF_GEMINI ? i : i + real - shared];
+			order[i].work = pool[ai == BF_GEMINI ? i : i + real - shared];
 		order[i].key = dice_hash(w->knobs->seed, "order", order[i].work, ai);
 	}
 	qsort(order, n, sizeof(*order), by_key);
@@ -78,10 +83,11 @@ static bool wanted(const struct ask *ask, const char *field, struct bf_arena *ar
 }
 
 /* One book; bad says in which of three ways it is malformed, 0 for not at all. */
-static void write_book(struct bf_jw *jw, const struct request *r, const struct ask *ask, const struct named *b,
-	unsigned bad)
+static void write_book(struct bf_jw *jw, const struct request *r, const struct ask *ask,
+	const struct named *b, unsigned bad)
 {
-	static const char *const formats[] = { "Hardcover", "Paperback", "Hardcover", "Graphic novel", "E-book" };
+	static const char *const formats[] = { "Hardcover", "Paperback", "Hardcover",
+		"Graphic novel", "E-book" };
 	static const char *const reasons[] = {
 		"A widely reviewed release of the month that found readers well beyond its genre.",
 		"Praised for its prose and its unhurried attention to character.",
@@ -122,7 +128,8 @@ static void write_book(struct bf_jw *jw, const struct request *r, const struct a
 }
 
 /* The books as the model's JSON text. */
-void named_write(const struct request *r, const struct ask *ask, const struct named *books, size_t n, struct bf_buf *out)
+void named_write(const struct request *r, const struct ask *ask, const struct named *books,
+	size_t n, struct bf_buf *out)
 {
 	bool spoil = r->fault == FAULT_ONE_BAD_ITEM && n;
 	size_t bad_at = spoil ? (size_t)(r->hash % n) : n;
@@ -135,7 +142,8 @@ void named_write(const struct request *r, const struct ask *ask, const struct na
 	}
 	bf_jw_arr(&jw);
 	for (size_t i = 0; i < n; i++)
-		write_book(&jw, r, ask, &books[i], i == bad_at ? 1 + (unsigned)(r->hash / 64 % 3) : 0);
+		write_book(
+			&jw, r, ask, &books[i], i == bad_at ? 1 + (unsigned)(r->hash / 64 % 3) : 0);
 	bf_jw_end_arr(&jw);
 	if (!ask->array)
 		bf_jw_end_obj(&jw);

@@ -1,7 +1,7 @@
 /*
- * open_library: /search.json with editions, /api/books, and /isbn/X.json, which redirects. A document is a
- * work: its own `isbn` mixes all editions and languages, only `editions` says which is which. Fields
- * that were not asked for do not come.
+ * open_library: /search.json with editions, /api/books, and /isbn/X.json, which redirects. A
+ * document is a work: its own `isbn` mixes all editions and languages, only `editions` says
+ * which is which. Fields that were not asked for do not come.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +10,8 @@
 /* One edition is in so many words in the list; translations and large print are editions here. */
 static bool is_edition(unsigned slot)
 {
-	return slot < SLOT_DECOY || slot == SLOT_DECOY + DECOY_TRANSLATION || slot == SLOT_DECOY + DECOY_LARGE_PRINT;
+	return slot < SLOT_DECOY || slot == SLOT_DECOY + DECOY_TRANSLATION ||
+		slot == SLOT_DECOY + DECOY_LARGE_PRINT;
 }
 
 /* Was the field asked for? Without `fields` all but isbn and editions are. */
@@ -39,7 +40,8 @@ static void write_one(struct bf_jw *jw, const char *key, const char *text)
 }
 
 /* The edition's ISBNs, ten and thirteen digits in any order. */
-static void write_isbns(struct bf_jw *jw, const struct record *k, struct dice *d, struct bf_arena *a)
+static void write_isbns(
+	struct bf_jw *jw, const struct record *k, struct dice *d, struct bf_arena *a)
 {
 	uint32_t shape = dice_below(d, 8);
 
@@ -56,7 +58,8 @@ static const char *date(const struct record *k, struct dice *d, struct bf_arena 
 	case 0:
 		return bf_arena_printf(a, "%s %d, %d", bf_month_name(k->month), k->day, k->year);
 	case 1:
-		return bf_arena_printf(a, "%.3s %02d, %d", bf_month_name(k->month), k->day, k->year);
+		return bf_arena_printf(
+			a, "%.3s %02d, %d", bf_month_name(k->month), k->day, k->year);
 	case 2:
 		return bf_arena_printf(a, "c%d", k->year);
 	}
@@ -72,7 +75,8 @@ static void write_edition(struct bf_jw *jw, const struct request *r, struct hit 
 	world_record(r->world, h, r->arena, &k);
 	request_dice(r, h, &d);
 	write_open(jw, NULL, '{');
-	write_str(jw, "key", bf_arena_printf(r->arena, "/books/OL%uM", h.work * SLOTS + h.slot + 1));
+	write_str(
+		jw, "key", bf_arena_printf(r->arena, "/books/OL%uM", h.work * SLOTS + h.slot + 1));
 	write_str(jw, "title", write_full_title(&k, false, dice_chance(&d, 0.2), r->arena));
 	if (*k.subtitle && dice_chance(&d, 0.7))
 		write_str(jw, "subtitle", k.subtitle);
@@ -87,7 +91,8 @@ static void write_edition(struct bf_jw *jw, const struct request *r, struct hit 
 }
 
 /* author_name with author_key beside it; an extra transliteration now and then. */
-static void write_authors(struct bf_jw *jw, const struct request *r, const struct record *k, struct dice *d)
+static void write_authors(
+	struct bf_jw *jw, const struct request *r, const struct record *k, struct dice *d)
 {
 	const char *names[12];
 	size_t n = spelling_names(k->authors, r->arena, names, BF_COUNT(names));
@@ -100,12 +105,17 @@ static void write_authors(struct bf_jw *jw, const struct request *r, const struc
 	write_close(jw, ']');
 	write_open(jw, "author_key", '[');
 	for (size_t i = 0; i < n; i++)
-		bf_jw_str(jw, bf_arena_printf(r->arena, "OL%uA", (unsigned)(dice_hash_bytes(0, names[i], strlen(names[i])) % 9000000) + 1));
+		bf_jw_str(jw,
+			bf_arena_printf(r->arena, "OL%uA",
+				(unsigned)(dice_hash_bytes(0, names[i], strlen(names[i])) %
+					9000000) +
+					1));
 	write_close(jw, ']');
 }
 
 /* All ISBNs of the group, in no useful order. */
-static void write_work_isbns(struct bf_jw *jw, const struct request *r, const struct hit *hits, size_t n)
+static void write_work_isbns(
+	struct bf_jw *jw, const struct request *r, const struct hit *hits, size_t n)
 {
 	struct record k;
 
@@ -119,8 +129,10 @@ static void write_work_isbns(struct bf_jw *jw, const struct request *r, const st
 	write_close(jw, ']');
 }
 
-/* A document: a work with the editions that were found of it. The first hit lends title and names. */
-static void write_doc(struct bf_jw *jw, const struct request *r, const struct hit *hits, size_t n, bool bad)
+/* A document: a work with the editions that were found of it. The first hit lends title and
+ * names. */
+static void write_doc(
+	struct bf_jw *jw, const struct request *r, const struct hit *hits, size_t n, bool bad)
 {
 	struct hit lead = is_edition(hits[0].slot) ? (struct hit){ .work = hits[0].work } : hits[0];
 	struct record k;
@@ -129,7 +141,8 @@ static void write_doc(struct bf_jw *jw, const struct request *r, const struct hi
 	world_record(r->world, lead, r->arena, &k);
 	request_dice(r, lead, &d);
 	write_open(jw, NULL, '{');
-	write_str(jw, "key", bf_arena_printf(r->arena, "/works/OL%uW", lead.work * SLOTS + lead.slot + 1));
+	write_str(jw, "key",
+		bf_arena_printf(r->arena, "/works/OL%uW", lead.work * SLOTS + lead.slot + 1));
 	if (wants(r, "title"))
 		write_title(jw, "title", k.title, bad);
 	if (*k.subtitle && wants(r, "subtitle"))
@@ -141,7 +154,8 @@ static void write_doc(struct bf_jw *jw, const struct request *r, const struct hi
 	if (wants(r, "language"))
 		write_one(jw, "language", k.language);
 	if (wants(r, "cover_i"))
-		write_int(jw, "cover_i", dice_chance(&d, 0.1) ? -1 : 100000 + (int64_t)dice_below(&d, 9000000));
+		write_int(jw, "cover_i",
+			dice_chance(&d, 0.1) ? -1 : 100000 + (int64_t)dice_below(&d, 9000000));
 	if (wants(r, "edition_count"))
 		write_int(jw, "edition_count", (int64_t)n);
 	if (wants(r, "publisher"))
@@ -163,7 +177,8 @@ static void write_doc(struct bf_jw *jw, const struct request *r, const struct hi
 	write_close(jw, '}');
 }
 
-/* How many of the hits from `at` on make one document; the editions of a work are brought together first. */
+/* How many of the hits from `at` on make one document; the editions of a work are brought
+ * together first. */
 static size_t group(struct hit *hits, size_t n, size_t at)
 {
 	size_t end = at + 1;
@@ -188,13 +203,16 @@ static const char *wanted_isbn(const struct request *r)
 
 	if (*request_param(r, "isbn"))
 		return request_param(r, "isbn");
-	return strncmp(q, "isbn:", 5) ? "" : bf_arena_strndup(r->arena, q + 5 + (q[5] == '('), strcspn(q + 5 + (q[5] == '('), " )"));
+	return strncmp(q, "isbn:", 5) ? ""
+				      : bf_arena_strndup(r->arena, q + 5 + (q[5] == '('),
+						strcspn(q + 5 + (q[5] == '('), " )"));
 }
 
 /* GET /search.json */
 static void search(struct request *r, struct reply *out)
 {
-	struct query query = { .title = request_param(r, "title"), .author = request_param(r, "author") };
+	struct query query = { .title = request_param(r, "title"),
+		.author = request_param(r, "author") };
 	size_t limit = (size_t)strtoul(request_param(r, "limit"), NULL, 10), n, docs = 0, len;
 	struct hit hits[RESULTS_MAX + 1];
 	const char *isbn = wanted_isbn(r);
@@ -202,9 +220,12 @@ static void search(struct request *r, struct reply *out)
 	struct bf_jw jw;
 
 	if (!*query.title && !*query.author && !*isbn) {
-		query = (struct query){ .title = request_param(r, "q"), .author = "", .mixed = true };
+		query = (struct query){
+			.title = request_param(r, "q"), .author = "", .mixed = true
+		};
 		if (strlen(query.title) < 3) {
-			errors_refuse(r, out, REFUSE_REQUEST, "Query too short, must be at least 3 characters");
+			errors_refuse(r, out, REFUSE_REQUEST,
+				"Query too short, must be at least 3 characters");
 			return;
 		}
 	}
@@ -258,7 +279,8 @@ static void write_data(struct bf_jw *jw, const struct request *r, struct hit h)
 	world_record(r->world, h, r->arena, &k);
 	request_dice(r, h, &d);
 	bf_jw_obj(jw);
-	write_str(jw, "key", bf_arena_printf(r->arena, "/books/OL%uM", h.work * SLOTS + h.slot + 1));
+	write_str(
+		jw, "key", bf_arena_printf(r->arena, "/books/OL%uM", h.work * SLOTS + h.slot + 1));
 	write_title(jw, "title", k.title, r->fault == FAULT_ONE_BAD_ITEM);
 	if (*k.subtitle)
 		write_str(jw, "subtitle", k.subtitle);
@@ -274,7 +296,8 @@ static void write_data(struct bf_jw *jw, const struct request *r, struct hit h)
 	write_one(jw, "isbn_13", k.isbn13);
 	if (*k.isbn10)
 		write_one(jw, "isbn_10", k.isbn10);
-	write_one(jw, "openlibrary", bf_arena_printf(r->arena, "OL%uM", h.work * SLOTS + h.slot + 1));
+	write_one(
+		jw, "openlibrary", bf_arena_printf(r->arena, "OL%uM", h.work * SLOTS + h.slot + 1));
 	write_close(jw, '}');
 	if (dice_chance(&d, 0.7)) {
 		write_open(jw, "cover", '{');
@@ -329,14 +352,16 @@ static void isbn_redirect(struct request *r, struct reply *out)
 	}
 	out->status = 302;
 	out->content_type = "text/html";
-	out->location = bf_arena_printf(r->arena, "%s/books/OL%uM.json", r->url, h.work * SLOTS + h.slot + 1);
+	out->location = bf_arena_printf(
+		r->arena, "%s/books/OL%uM.json", r->url, h.work * SLOTS + h.slot + 1);
 }
 
 /* GET /books/OL…M.json: the edition record. */
 static void edition(struct request *r, struct reply *out)
 {
 	unsigned long number = strtoul(r->path + 9, NULL, 10);
-	struct hit h = { .work = (uint32_t)(number - 1) / SLOTS, .slot = (uint8_t)((number - 1) % SLOTS) };
+	struct hit h = { .work = (uint32_t)(number - 1) / SLOTS,
+		.slot = (uint8_t)((number - 1) % SLOTS) };
 	struct record k;
 	struct bf_jw jw;
 

@@ -1,4 +1,5 @@
-/* prompt: finds in a prompt what month is meant and how many books, and in a schema which fields. */
+/* prompt: finds in a prompt what month is meant and how many books, and in a schema which
+ * fields. */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>

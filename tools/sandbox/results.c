@@ -26,11 +26,12 @@ static bool lists_decoy(enum bf_provider_id p, unsigned kind)
 }
 
 /* Appends up to max of the work's decoys. */
-static size_t add_decoys(const struct world *w, enum bf_provider_id p, uint32_t work, unsigned skip, size_t max,
-	struct list *l)
+static size_t add_decoys(const struct world *w, enum bf_provider_id p, uint32_t work, unsigned skip,
+	size_t max, struct list *l)
 {
 	unsigned bits = world_decoys(w, work);
-	unsigned first = (unsigned)(dice_hash(w->knobs->seed, "decoy order", p, work) % DECOY_KINDS);
+	unsigned first =
+		(unsigned)(dice_hash(w->knobs->seed, "decoy order", p, work) % DECOY_KINDS);
 	size_t n = 0;
 
 	for (unsigned i = 0; i < DECOY_KINDS && n < max; i++) {
@@ -80,8 +81,8 @@ static void add_absent(const struct world *w, enum bf_provider_id p, uint32_t wo
 }
 
 /* The answer to a query, in the provider's order. */
-size_t results_of(const struct world *w, enum bf_provider_id p, const struct query *query, struct bf_arena *arena,
-	struct hit ret[RESULTS_MAX])
+size_t results_of(const struct world *w, enum bf_provider_id p, const struct query *query,
+	struct bf_arena *arena, struct hit ret[RESULTS_MAX])
 {
 	struct found found[SEARCH_MAX];
 	struct list l = { .hits = ret };
@@ -94,8 +95,8 @@ size_t results_of(const struct world *w, enum bf_provider_id p, const struct que
 				add_held(w, p, found[i].work, &l);
 			else
 				add_absent(w, p, found[i].work, &l);
-		} else if (misses < NEAR_MISSES && found[i].score >= NEAR_SCORE && w->knobs->decoys &&
-			   world_holds(w, p, found[i].work)) {
+		} else if (misses < NEAR_MISSES && found[i].score >= NEAR_SCORE &&
+			w->knobs->decoys && world_holds(w, p, found[i].work)) {
 			misses++;
 			add(&l, found[i].work, 0);
 		}
@@ -104,7 +105,8 @@ size_t results_of(const struct world *w, enum bf_provider_id p, const struct que
 }
 
 /* What it lists for one work that it holds. */
-size_t results_of_work(const struct world *w, enum bf_provider_id p, uint32_t work, struct hit ret[RESULTS_MAX])
+size_t results_of_work(
+	const struct world *w, enum bf_provider_id p, uint32_t work, struct hit ret[RESULTS_MAX])
 {
 	struct list l = { .hits = ret };
 

@@ -1,4 +1,5 @@
-/* sandbox: which path is whose. Providers live below their names, the sandbox's own paths begin with `/_`. */
+/* sandbox: which path is whose. Providers live below their names, the sandbox's own paths
+ * begin with `/_`. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,20 +49,26 @@ static const char *body_of(struct evhttp_request *req, struct bf_arena *arena, s
 }
 
 /* A short answer of the sandbox itself. */
-static void own_reply(struct evhttp_request *req, int status, const char *type, const struct bf_buf *body)
+static void own_reply(
+	struct evhttp_request *req, int status, const char *type, const struct bf_buf *body)
 {
 	struct evbuffer *out = evbuffer_new();
 
 	if (out)
 		evbuffer_add(out, body->data, body->len);
 	evhttp_add_header(evhttp_request_get_output_headers(req), "Content-Type", type);
-	evhttp_send_reply(req, status, status == 200 ? "OK" : status == 400 ? "Bad Request" : "Not Found", out);
+	evhttp_send_reply(req, status,
+		status == 200           ? "OK"
+			: status == 400 ? "Bad Request"
+					: "Not Found",
+		out);
 	if (out)
 		evbuffer_free(out);
 }
 
 /* GET and PUT /_control. */
-static void control(struct sandbox *s, struct evhttp_request *req, bool put, struct bf_arena *arena, struct bf_buf *out)
+static void control(struct sandbox *s, struct evhttp_request *req, bool put, struct bf_arena *arena,
+	struct bf_buf *out)
 {
 	struct bf_error err;
 	size_t len;
@@ -83,7 +90,8 @@ static void control(struct sandbox *s, struct evhttp_request *req, bool put, str
 /* GET /_named: lines for one month, or for all that were served. */
 static void named(struct sandbox *s, struct evkeyvalq *query, struct bf_buf *out)
 {
-	const char *year = evhttp_find_header(query, "year"), *month = evhttp_find_header(query, "month");
+	const char *year = evhttp_find_header(query, "year"),
+		   *month = evhttp_find_header(query, "month");
 
 	for (size_t i = 0; i < s->n_served; i++)
 		if ((!year || strtol(year, NULL, 10) == s->served[i].year) &&
@@ -92,7 +100,8 @@ static void named(struct sandbox *s, struct evkeyvalq *query, struct bf_buf *out
 }
 
 /* A path of the sandbox's own. */
-static void own(struct sandbox *s, struct evhttp_request *req, const char *path, struct evkeyvalq *query)
+static void own(
+	struct sandbox *s, struct evhttp_request *req, const char *path, struct evkeyvalq *query)
 {
 	bool get = !strcmp(method_name(req), "GET"), put = !strcmp(method_name(req), "PUT");
 	const char *isbn = evhttp_find_header(query, "isbn");
@@ -142,13 +151,19 @@ static uint64_t request_hash(const struct request *r)
 }
 
 /* A provider's request: counted, answered, spoiled, sent. */
-static void provider(struct sandbox *s, struct evhttp_request *req, int p, const char *path, struct evkeyvalq *query)
+static void provider(struct sandbox *s, struct evhttp_request *req, int p, const char *path,
+	struct evkeyvalq *query)
 {
-	struct request r = {
-		.sandbox = s, .world = &s->world, .knobs = &s->knobs, .arena = bf_arena_new(),
-		.provider = (enum bf_provider_id)p, .method = method_name(req), .path = *path ? path : "/",
-		.query = query, .headers = evhttp_request_get_input_headers(req), .month_index = -1
-	};
+	struct request r = { .sandbox = s,
+		.world = &s->world,
+		.knobs = &s->knobs,
+		.arena = bf_arena_new(),
+		.provider = (enum bf_provider_id)p,
+		.method = method_name(req),
+		.path = *path ? path : "/",
+		.query = query,
+		.headers = evhttp_request_get_input_headers(req),
+		.month_index = -1 };
 	struct reply out = { .status = 500, .content_type = "text/plain", .retry_after = -1 };
 
 	r.body = body_of(req, r.arena, &r.body_len);
@@ -168,7 +183,8 @@ void sandbox_handle(struct evhttp_request *req, void *sandbox)
 {
 	struct sandbox *s = sandbox;
 	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(req);
-	const char *raw = uri ? evhttp_uri_get_path(uri) : NULL, *text = uri ? evhttp_uri_get_query(uri) : NULL;
+	const char *raw = uri ? evhttp_uri_get_path(uri) : NULL,
+		   *text = uri ? evhttp_uri_get_query(uri) : NULL;
 	char *path = evhttp_uridecode(raw && *raw ? raw : "/", 0, NULL);
 	struct evkeyvalq query;
 	int p = 0;
@@ -179,7 +195,8 @@ void sandbox_handle(struct evhttp_request *req, void *sandbox)
 	while (path && p < BF_NPROVIDERS) {
 		size_t len = strlen(bf_provider_names[p]);
 
-		if (!strncmp(path + 1, bf_provider_names[p], len) && (path[1 + len] == '/' || !path[1 + len]))
+		if (!strncmp(path + 1, bf_provider_names[p], len) &&
+			(path[1 + len] == '/' || !path[1 + len]))
 			break;
 		p++;
 	}

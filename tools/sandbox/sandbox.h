@@ -44,7 +44,7 @@ extern const char *const words_surnames[WORDS_SURNAMES];
 
 /* ---- catalogue.c: the books of the TSV ---- */
 struct work {
-	uint32_t    id;			/* row of the catalogue, or from WORK_GENERATED on, see world.c */
+	uint32_t id; /* row of the catalogue, or from WORK_GENERATED on, see world.c */
 	uint32_t    twin;		/* first row that is the same work; else the id itself */
 	int	    year, month;	/* 0: of no month (invented) */
 	const char *title;		/* as the catalogue has it */
@@ -115,7 +115,8 @@ struct world {
 const struct work *world_work(const struct world *, uint32_t id, struct bf_arena *);
 uint32_t world_generated_id(int year, int month, uint32_t i);	/* i < 256 */
 /* The i-th title that this AI invents for the month; never one of the catalogue. */
-uint32_t world_invented_id(const struct world *, int year, int month, enum bf_provider_id, uint32_t i);
+uint32_t world_invented_id(
+	const struct world *, int year, int month, enum bf_provider_id, uint32_t i);
 bool world_holds(const struct world *, enum bf_provider_id, uint32_t work);
 bool world_holds_edition(const struct world *, enum bf_provider_id, struct hit);
 unsigned world_editions(const struct world *, uint32_t work);	/* 2..4 */
@@ -124,7 +125,8 @@ void world_isbn(const struct world *, struct hit, char ret_isbn13[14]);
 bool world_by_isbn(const struct world *, const char isbn13[14], struct hit *ret);
 void world_record(const struct world *, struct hit, struct bf_arena *, struct record *ret);
 const char *world_decoy_name(unsigned slot);		/* "summary"; "edition" for editions */
-const char *world_work_name(const struct work *, struct bf_arena *);	/* "w12", "g7", "x3"; twins share one */
+const char *world_work_name(
+	const struct work *, struct bf_arena *); /* "w12", "g7", "x3"; twins share one */
 
 /* ---- decoys.c ---- */
 /* Turns the record of a work's first edition into its decoy of that kind. */
@@ -133,10 +135,10 @@ void decoys_dress(const struct work *, enum decoy, struct bf_arena *, struct rec
 /* ---- spelling.c: how titles and names vary ---- */
 struct spelled { const char *title, *author, *publisher; int year; };
 /* How this AI writes the book: never quite as the other one does. */
-void spelling_of_ai(const struct world *, enum bf_provider_id, const struct work *, struct bf_arena *,
-		    struct spelled *ret);
+void spelling_of_ai(const struct world *, enum bf_provider_id, const struct work *,
+	struct bf_arena *, struct spelled *ret);
 const char *spelling_inverted(const char *name, struct bf_arena *);	/* "Last, First" */
-const char *spelling_entities(const char *text, struct bf_arena *);	/* & and ' as HTML has them */
+const char *spelling_entities(const char *text, struct bf_arena *); /* & and ' as HTML has them */
 const char *spelling_hyphenated(const char *isbn, uint64_t hash, struct bf_arena *);
 /* Splits `;`-joined names; returns how many. */
 size_t spelling_names(const char *authors, struct bf_arena *, const char **ret, size_t max);
@@ -153,27 +155,52 @@ struct query {
 };
 struct found { uint32_t work; float score; bool match; };
 /* Best first; match says that it is what was asked for, the others are near misses. */
-size_t search_run(const struct world *, const struct query *, struct bf_arena *, struct found ret[SEARCH_MAX]);
+size_t search_run(const struct world *, const struct query *, struct bf_arena *,
+	struct found ret[SEARCH_MAX]);
 /* Works whose title is exactly one of these, folded. */
-size_t search_exact(const struct world *, const char *title, struct bf_arena *, uint32_t *ret, size_t max);
+size_t search_exact(
+	const struct world *, const char *title, struct bf_arena *, uint32_t *ret, size_t max);
 bool search_title_known(const struct search *, const char *title);
 /* Is the main title shared by several rows? Then dropping what follows it would change the book. */
 unsigned search_main_count(const struct search *, uint32_t work);
 /* What this provider shows for the query: decoys, editions, near misses, in its order. */
 #define RESULTS_MAX 16
-size_t results_of(const struct world *, enum bf_provider_id, const struct query *, struct bf_arena *,
-		  struct hit ret[RESULTS_MAX]);
+size_t results_of(const struct world *, enum bf_provider_id, const struct query *,
+	struct bf_arena *, struct hit ret[RESULTS_MAX]);
 
 /* The same for one work that the provider holds. */
-size_t results_of_work(const struct world *, enum bf_provider_id, uint32_t work, struct hit ret[RESULTS_MAX]);
+size_t results_of_work(
+	const struct world *, enum bf_provider_id, uint32_t work, struct hit ret[RESULTS_MAX]);
 
 /* ---- knobs (control.c): what /_control turns ---- */
 enum fault {
 	FAULT_NONE,
-	FAULT_429, FAULT_429_MINUTE, FAULT_429_DAILY, FAULT_401, FAULT_403, FAULT_404, FAULT_500, FAULT_502,
-	FAULT_503, FAULT_504, FAULT_RESET, FAULT_STALL, FAULT_DRIP, FAULT_TRUNCATED, FAULT_OVERSIZED,
-	FAULT_GZIP_BOMB, FAULT_INVALID_JSON, FAULT_INVALID_UTF8, FAULT_HTML, FAULT_FENCED, FAULT_REFUSAL,
-	FAULT_ERROR_OBJECT, FAULT_SAFETY, FAULT_EMPTY, FAULT_MAX_TOKENS_CUT, FAULT_ONE_BAD_ITEM,
+	FAULT_429,
+	FAULT_429_MINUTE,
+	FAULT_429_DAILY,
+	FAULT_401,
+	FAULT_403,
+	FAULT_404,
+	FAULT_500,
+	FAULT_502,
+	FAULT_503,
+	FAULT_504,
+	FAULT_RESET,
+	FAULT_STALL,
+	FAULT_DRIP,
+	FAULT_TRUNCATED,
+	FAULT_OVERSIZED,
+	FAULT_GZIP_BOMB,
+	FAULT_INVALID_JSON,
+	FAULT_INVALID_UTF8,
+	FAULT_HTML,
+	FAULT_FENCED,
+	FAULT_REFUSAL,
+	FAULT_ERROR_OBJECT,
+	FAULT_SAFETY,
+	FAULT_EMPTY,
+	FAULT_MAX_TOKENS_CUT,
+	FAULT_ONE_BAD_ITEM,
 	FAULTS
 };
 extern const char *const fault_names[FAULTS];
@@ -223,7 +250,7 @@ struct request {
 	struct bf_arena *arena;		/* dies with the request */
 	enum bf_provider_id provider;
 	const char *method;		/* "GET" */
-	const char *path;		/* decoded, without the provider's prefix; begins with `/` */
+	const char *path; /* decoded, without the provider's prefix; begins with `/` */
 	const char *url;		/* prefix of links: "http://127.0.0.1:1234/isbndb" */
 	struct evkeyvalq *query, *headers;
 	const char *body;
@@ -241,12 +268,14 @@ struct reply {
 };
 const char *request_param(const struct request *, const char *name);	/* "" when absent */
 const char *request_header(const struct request *, const char *name);	/* "" when absent */
-/* Rate, daily quota and fault, in this order; false: *reply holds the provider's refusal. units are counted. */
+/* Rate, daily quota and fault, in this order; false: *reply holds the provider's refusal.
+ * units are counted. */
 bool request_admit(struct request *, struct reply *, int64_t units);
 struct bf_jw reply_json(struct reply *, int status);	/* starts a JSON body */
-void write_str(struct bf_jw *, const char *key, const char *value);	/* a member; NULL writes null */
+void write_str(struct bf_jw *, const char *key, const char *value); /* a member; NULL writes null */
 void write_int(struct bf_jw *, const char *key, int64_t value);
-void write_open(struct bf_jw *, const char *key, char bracket);	/* key NULL: an element; `{` or `[` */
+void write_open(
+	struct bf_jw *, const char *key, char bracket); /* key NULL: an element; `{` or `[` */
 void write_close(struct bf_jw *, char bracket);			/* `}` or `]` */
 /* The title of a search result; of a malformed one (fault one_bad_item) a number. */
 void write_title(struct bf_jw *, const char *key, const char *title, bool bad);
@@ -255,8 +284,9 @@ const char *write_full_title(const struct record *, bool subtitle, bool series, 
 size_t request_results(const struct request *, const struct query *, struct hit ret[RESULTS_MAX]);
 bool   request_isbn(const struct request *, const char *isbn, struct hit *ret);
 int64_t request_units(const struct request *);	/* counted for this provider so far */
-bool   request_is_bad(const struct request *, size_t i, size_t n);	/* is this the malformed item? */
-void   request_dice(const struct request *, struct hit, struct dice *);	/* a provider's quirks of a record */
+bool request_is_bad(const struct request *, size_t i, size_t n); /* is this the malformed item? */
+void request_dice(
+	const struct request *, struct hit, struct dice *); /* a provider's quirks of a record */
 
 typedef void provider_answer(struct request *, struct reply *);
 provider_answer gemini_answer, xai_answer, isbndb_answer, google_books_answer, open_library_answer,
@@ -264,8 +294,20 @@ provider_answer gemini_answer, xai_answer, isbndb_answer, google_books_answer, o
 
 /* ---- errors.c: how each provider refuses ---- */
 enum refusal {
-	REFUSE_RATE, REFUSE_MINUTE, REFUSE_DAILY, REFUSE_KEY_MISSING, REFUSE_KEY_BAD, REFUSE_FORBIDDEN,
-	REFUSE_NOT_FOUND, REFUSE_MODEL, REFUSE_METHOD, REFUSE_REQUEST, REFUSE_500, REFUSE_502, REFUSE_503, REFUSE_504
+	REFUSE_RATE,
+	REFUSE_MINUTE,
+	REFUSE_DAILY,
+	REFUSE_KEY_MISSING,
+	REFUSE_KEY_BAD,
+	REFUSE_FORBIDDEN,
+	REFUSE_NOT_FOUND,
+	REFUSE_MODEL,
+	REFUSE_METHOD,
+	REFUSE_REQUEST,
+	REFUSE_500,
+	REFUSE_502,
+	REFUSE_503,
+	REFUSE_504
 };
 void errors_refuse(struct request *, struct reply *, enum refusal, const char *detail);
 
@@ -288,12 +330,20 @@ struct named { uint32_t work; struct spelled spelled; };
 size_t named_books(const struct world *, enum bf_provider_id, int year, int month, uint32_t n,
 		   struct bf_arena *, struct named ret[NAMED_MAX]);
 /* The JSON text of the books, as the model would write it. */
-void named_write(const struct request *, const struct ask *, const struct named *, size_t n, struct bf_buf *out);
+void named_write(const struct request *, const struct ask *, const struct named *, size_t n,
+	struct bf_buf *out);
 
 /* ---- truth.c: what only a measuring script may ask ---- */
-struct served { int year, month; enum bf_provider_id provider; uint32_t n; uint64_t seed; double invented, overlap; };
+struct served {
+	int year, month;
+	enum bf_provider_id provider;
+	uint32_t n;
+	uint64_t seed;
+	double invented, overlap;
+};
 void truth_isbn(const struct world *, const char *isbn, struct bf_buf *out);	/* one JSON line */
-void truth_work(const struct world *, uint32_t work, struct bf_buf *out);	/* a line per ISBN of the work */
+void truth_work(
+	const struct world *, uint32_t work, struct bf_buf *out); /* a line per ISBN of the work */
 void truth_named(const struct world *, const struct served *, struct bf_buf *out);
 
 /* ---- faults.c ---- */
@@ -303,7 +353,11 @@ void faults_spoil(enum fault, struct request *, struct reply *);
 bool faults_gzip_bomb(struct bf_buf *out);
 
 /* ---- sandbox.c, admit.c and exchange.c: routing, admission and the way a reply leaves ---- */
-struct attempts { uint64_t *hashes; uint32_t *seen; size_t mask, n; };	/* identical requests that met a fault */
+struct attempts {
+	uint64_t *hashes;
+	uint32_t *seen;
+	size_t mask, n;
+}; /* identical requests that met a fault */
 struct exchange;
 struct sandbox {
 	struct event_base *base;
@@ -324,7 +378,8 @@ void sandbox_asked(struct request *, const struct ask *);	/* counts the month */
 void sandbox_served(struct request *, const struct ask *);	/* its books go out now */
 void sandbox_reset(struct sandbox *);
 /* Sends, after the provider's latency and in the fault's manner. Borrows both until it returns. */
-void exchange_start(struct sandbox *, struct evhttp_request *, const struct request *, const struct reply *);
+void exchange_start(
+	struct sandbox *, struct evhttp_request *, const struct request *, const struct reply *);
 void exchange_stream_truth(struct sandbox *, struct evhttp_request *);
 void exchange_drop_all(struct sandbox *);
 

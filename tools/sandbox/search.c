@@ -1,8 +1,8 @@
 /*
- * search: an inverted index over the folded words of titles and names. A word that is nowhere in the
- * index stands for those one letter away from it, so a slip of the finger still finds the book. Words
- * weigh by how rare they are. Generated and invented titles are not indexed: their words spell
- * their id.
+ * search: an inverted index over the folded words of titles and names. A word that is nowhere in
+ * the index stands for those one letter away from it, so a slip of the finger still finds the
+ * book. Words weigh by how rare they are. Generated and invented titles are not indexed: their
+ * words spell their id.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -53,7 +53,9 @@ static uint32_t *term_slot(const struct search *s, const char *word, size_t len)
 {
 	size_t i = (size_t)dice_hash_bytes(0, word, len) & s->mask;
 
-	while (s->slots[i] && (s->terms[s->slots[i] - 1].len != len || memcmp(s->terms[s->slots[i] - 1].word, word, len)))
+	while (s->slots[i] &&
+		(s->terms[s->slots[i] - 1].len != len ||
+			memcmp(s->terms[s->slots[i] - 1].word, word, len)))
 		i = (i + 1) & s->mask;
 	return &s->slots[i];
 }
@@ -81,9 +83,11 @@ static uint32_t term_of(struct search *s, const char *word, size_t len)
 			s->cap_terms = s->cap_terms * 2 + 1024;
 			s->terms = bf_xrealloc(s->terms, s->cap_terms, sizeof(*s->terms));
 		}
-		s->terms[s->n_terms] = (struct term){ .word = bf_arena_strndup(s->arena, word, len), .len = (uint32_t)len };
+		s->terms[s->n_terms] = (struct term){ .word = bf_arena_strndup(s->arena, word, len),
+			.len = (uint32_t)len };
 		for (size_t i = 0; i < BF_COUNT(stop_words); i++)
-			s->terms[s->n_terms].stop |= !strcmp(stop_words[i], s->terms[s->n_terms].word);
+			s->terms[s->n_terms].stop |=
+				!strcmp(stop_words[i], s->terms[s->n_terms].word);
 		*slot = (uint32_t)++s->n_terms;
 	}
 	return *slot - 1;
@@ -112,7 +116,8 @@ static void add_words(struct search *s, uint32_t work, const char *text, bool au
 			s->cap_pairs = s->cap_pairs * 2 + 4096;
 			s->pairs = bf_xrealloc(s->pairs, s->cap_pairs, sizeof(*s->pairs));
 		}
-		s->pairs[s->n_pairs++] = (struct posting){ term_of(s, word, len), work, author, main };
+		s->pairs[s->n_pairs++] =
+			(struct posting){ term_of(s, word, len), work, author, main };
 	}
 }
 
@@ -145,7 +150,8 @@ static void build_lists(struct search *s)
 		const struct posting *p = &s->pairs[i];
 		const struct term *t = &s->terms[p->term];
 
-		s->works[(p->author ? t->author_at : t->title_at) + fill[p->term * 2 + p->author]++] = p->work;
+		s->works[(p->author ? t->author_at : t->title_at) +
+			fill[p->term * 2 + p->author]++] = p->work;
 		if (p->author)
 			s->names[names++] = p->term;
 		else
@@ -280,7 +286,8 @@ static bool near(const char *a, size_t a_len, const char *b, size_t b_len)
 		return !memcmp(a + i, b + i + 1, a_len - i);
 	if (i == a_len || !memcmp(a + i + 1, b + i + 1, a_len - i - 1))
 		return true;
-	return i + 1 < a_len && a[i] == b[i + 1] && a[i + 1] == b[i] && !memcmp(a + i + 2, b + i + 2, a_len - i - 2);
+	return i + 1 < a_len && a[i] == b[i + 1] && a[i + 1] == b[i] &&
+		!memcmp(a + i + 2, b + i + 2, a_len - i - 2);
 }
 
 struct qword {
@@ -316,7 +323,8 @@ static void resolve(const struct search *s, struct qword *q)
 }
 
 /* Splits and resolves a text's words, each once. */
-static size_t query_words(const struct search *s, const char *text, struct bf_arena *arena, struct qword out[QUERY_WORDS])
+static size_t query_words(const struct search *s, const char *text, struct bf_arena *arena,
+	struct qword out[QUERY_WORDS])
 {
 	char folded[BF_KEY_MAX];
 	const char *p, *word;
@@ -338,7 +346,8 @@ static size_t query_words(const struct search *s, const char *text, struct bf_ar
 }
 
 /* Adds a word's weight to every work that has it. */
-static size_t touch(struct search *s, const struct qword *q, bool title, bool author, size_t n_touched)
+static size_t touch(
+	struct search *s, const struct qword *q, bool title, bool author, size_t n_touched)
 {
 	for (size_t i = 0; i < q->n_terms; i++) {
 		const struct term *t = &s->terms[q->terms[i]];
@@ -370,8 +379,8 @@ static struct qword *has_term(struct qword *q, size_t n, uint32_t term)
 struct cover { float main, main_hit, query, query_hit; unsigned names_hit; };
 
 /* Compares a work's words with the query's. */
-static void cover_of(const struct search *s, uint32_t work, struct qword *t, size_t nt, struct qword *a, size_t na,
-	bool mixed, struct cover *c)
+static void cover_of(const struct search *s, uint32_t work, struct qword *t, size_t nt,
+	struct qword *a, size_t na, bool mixed, struct cover *c)
 {
 	bool hit[QUERY_WORDS] = { false }, all_stop = true;
 
@@ -381,7 +390,8 @@ static void cover_of(const struct search *s, uint32_t work, struct qword *t, siz
 	for (uint32_t k = s->forward_at[work]; k < s->forward_at[work + 1]; k++) {
 		uint32_t term = s->forward[k] & ~IN_MAIN;
 		struct qword *q = has_term(t, nt, term);
-		float weight = s->terms[term].stop && !all_stop ? 0 : weight_of(s, s->terms[term].df);
+		float weight =
+			s->terms[term].stop && !all_stop ? 0 : weight_of(s, s->terms[term].df);
 
 		if (q)
 			hit[q - t] = true;
@@ -411,7 +421,9 @@ static size_t keep(struct found *ret, size_t n, struct found f)
 {
 	size_t i = n;
 
-	while (i > 0 && (ret[i - 1].score < f.score || (ret[i - 1].score <= f.score && ret[i - 1].work > f.work)))
+	while (i > 0 &&
+		(ret[i - 1].score < f.score ||
+			(ret[i - 1].score <= f.score && ret[i - 1].work > f.work)))
 		i--;
 	if (i == SEARCH_MAX)
 		return n;
@@ -423,8 +435,8 @@ static size_t keep(struct found *ret, size_t n, struct found f)
 }
 
 /* Ranks the works that share words with the query. */
-static size_t run_index(struct search *s, const struct query *query, struct qword *t, size_t nt, struct qword *a,
-	size_t na, struct found *ret)
+static size_t run_index(struct search *s, const struct query *query, struct qword *t, size_t nt,
+	struct qword *a, size_t na, struct found *ret)
 {
 	size_t touched = 0, n = 0, found = 0, rare = 0;
 	struct found rough[SEARCH_MAX];
@@ -450,7 +462,8 @@ static size_t run_index(struct search *s, const struct query *query, struct qwor
 		cover_of(s, f.work, t, nt, a, na, query->mixed, &c);
 		main = c.main > 0 ? c.main_hit / c.main : 0;
 		asked = c.query > 0 ? c.query_hit / c.query : 0;
-		named = c.names_hit > 0 || (!query->mixed && !na) || (query->mixed && asked > 0.99f);
+		named = c.names_hit > 0 || (!query->mixed && !na) ||
+			(query->mixed && asked > 0.99f);
 		f.score = main + asked + (named ? 1 : 0);
 		f.match = nt > 0 ? main > 0.6f && asked > 0.4f && named : c.names_hit > 0;
 		found = keep(ret, found, f);
@@ -484,10 +497,12 @@ static uint32_t spelt_work(const struct search *s, const struct qword *q, size_t
 			at[t->table] = t->index;
 	}
 	third = at[TABLE_PLACE] >= 0 ? at[TABLE_PLACE] : at[TABLE_PERSON];
-	if (at[TABLE_ADJECTIVE] < 0 || at[TABLE_NOUN] < 0 || (at[TABLE_PLACE] < 0) == (at[TABLE_PERSON] < 0))
+	if (at[TABLE_ADJECTIVE] < 0 || at[TABLE_NOUN] < 0 ||
+		(at[TABLE_PLACE] < 0) == (at[TABLE_PERSON] < 0))
 		return NOTHING;
 	return (at[TABLE_PLACE] >= 0 ? WORK_GENERATED : WORK_INVENTED) |
-	       (uint32_t)(at[TABLE_ADJECTIVE] + WORDS_ADJECTIVES * (at[TABLE_NOUN] + WORDS_NOUNS * third));
+		(uint32_t)(at[TABLE_ADJECTIVE] +
+			WORDS_ADJECTIVES * (at[TABLE_NOUN] + WORDS_NOUNS * third));
 }
 
 /* Do the words of the query name one of the work's authors? */
@@ -506,12 +521,14 @@ static bool names_author(const struct work *k, const struct qword *q, size_t n)
 }
 
 /* Answers a query. */
-size_t search_run(const struct world *w, const struct query *query, struct bf_arena *arena, struct found ret[SEARCH_MAX])
+size_t search_run(const struct world *w, const struct query *query, struct bf_arena *arena,
+	struct found ret[SEARCH_MAX])
 {
 	struct search *s = w->search;
 	struct qword *t = bf_arena_alloc(arena, QUERY_WORDS * sizeof(*t));
 	struct qword *a = bf_arena_alloc(arena, QUERY_WORDS * sizeof(*a));
-	size_t nt = query_words(s, query->title, arena, t), na = query_words(s, query->author, arena, a);
+	size_t nt = query_words(s, query->title, arena, t),
+	       na = query_words(s, query->author, arena, a);
 	size_t n = run_index(s, query, t, nt, a, na, ret);
 	uint32_t spelt = spelt_work(s, t, nt);
 	const struct work *k = spelt == NOTHING ? NULL : world_work(w, spelt, arena);
@@ -522,7 +539,8 @@ size_t search_run(const struct world *w, const struct query *query, struct bf_ar
 }
 
 /* Works whose main or whole title is the given one, folded. */
-size_t search_exact(const struct world *w, const char *title, struct bf_arena *arena, uint32_t *ret, size_t max)
+size_t search_exact(
+	const struct world *w, const char *title, struct bf_arena *arena, uint32_t *ret, size_t max)
 {
 	struct found found[SEARCH_MAX];
 	struct query query = { .title = title, .author = "" };
@@ -535,7 +553,8 @@ size_t search_exact(const struct world *w, const char *title, struct bf_arena *a
 
 		bf_fold(k->main, key, sizeof(key));
 		if (strcmp(key, wanted)) {
-			bf_fold(bf_arena_printf(arena, "%s %s", k->main, k->subtitle), key, sizeof(key));
+			bf_fold(bf_arena_printf(arena, "%s %s", k->main, k->subtitle), key,
+				sizeof(key));
 			if (strcmp(key, wanted))
 				continue;
 		}

@@ -1,6 +1,7 @@
 /*
- * sparql: reads just enough of a query. Literals are taken wherever they stand; a variable's role follows
- * from the property that it is the object of (P212 is ISBN-13, P50 the author, ...), so any names do.
+ * sparql: reads just enough of a query. Literals are taken wherever they stand; a variable's
+ * role follows from the property that it is the object of (P212 is ISBN-13, P50 the author,
+ * ...), so any names do.
  */
 #include <ctype.h>
 #include <string.h>
@@ -45,7 +46,9 @@ static char *take_literals(struct sparql *s, const char *query, struct bf_arena 
 		if (!l.text)
 			return NULL;
 		if (*query == '@') {
-			len = 1 + strspn(query + 1, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-");
+			len = 1 +
+				strspn(query + 1,
+					"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-");
 			l.tag = bf_arena_strndup(arena, query + 1, len - 1);
 			query += len;
 		}
@@ -97,12 +100,14 @@ static const char *token(const char **text, struct bf_arena *arena)
 static enum sparql_role role_of(const char *property, struct sparql_var *subject, bool person_known)
 {
 	static const struct { const char *id; enum sparql_role role; } known[] = {
-		{ "P212", SPARQL_ISBN13 }, { "P957", SPARQL_ISBN10 }, { "P577", SPARQL_DATE }, { "P218", SPARQL_LANGUAGE },
-		{ "P407", SPARQL_LANGUAGE }, { "P123", SPARQL_PUBLISHER }, { "P1476", SPARQL_TITLE }
+		{ "P212", SPARQL_ISBN13 }, { "P957", SPARQL_ISBN10 }, { "P577", SPARQL_DATE },
+		{ "P218", SPARQL_LANGUAGE }, { "P407", SPARQL_LANGUAGE },
+		{ "P123", SPARQL_PUBLISHER }, { "P1476", SPARQL_TITLE }
 	};
 	for (size_t i = 0; i < BF_COUNT(known); i++)
 		if (strstr(property, known[i].id)) {
-			if (subject && (known[i].role == SPARQL_ISBN13 || known[i].role == SPARQL_ISBN10))
+			if (subject &&
+				(known[i].role == SPARQL_ISBN13 || known[i].role == SPARQL_ISBN10))
 				subject->role = SPARQL_EDITION;
 			return known[i].role;
 		}
@@ -116,7 +121,8 @@ static enum sparql_role role_of(const char *property, struct sparql_var *subject
 	if (strstr(property, "P629"))
 		return SPARQL_WORK;
 	if (strstr(property, "label") || strstr(property, "altLabel"))
-		return person_known && subject && subject->role == SPARQL_PERSON ? SPARQL_AUTHOR : SPARQL_TITLE;
+		return person_known && subject && subject->role == SPARQL_PERSON ? SPARQL_AUTHOR
+										 : SPARQL_TITLE;
 	return SPARQL_UNKNOWN;
 }
 

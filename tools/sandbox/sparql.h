@@ -1,14 +1,28 @@
-/* sparql: what of a query the sandbox understands: its literals, and which variable stands for what. */
+/* sparql: what of a query the sandbox understands: its literals, and which variable stands for
+ * what. */
 #ifndef SANDBOX_SPARQL_H
 #define SANDBOX_SPARQL_H
 #include "sandbox.h"
 
 enum sparql_role {
-	SPARQL_UNKNOWN, SPARQL_WORK, SPARQL_EDITION, SPARQL_ISBN13, SPARQL_ISBN10, SPARQL_DATE, SPARQL_LANGUAGE,
-	SPARQL_PUBLISHER, SPARQL_TITLE, SPARQL_AUTHOR, SPARQL_PERSON
+	SPARQL_UNKNOWN,
+	SPARQL_WORK,
+	SPARQL_EDITION,
+	SPARQL_ISBN13,
+	SPARQL_ISBN10,
+	SPARQL_DATE,
+	SPARQL_LANGUAGE,
+	SPARQL_PUBLISHER,
+	SPARQL_TITLE,
+	SPARQL_AUTHOR,
+	SPARQL_PERSON
 };
 struct sparql_literal { const char *text, *tag; };	/* tag "" for a plain one */
-struct sparql_var { const char *name; enum sparql_role role; bool given; };	/* given: stands in VALUES */
+struct sparql_var {
+	const char *name;
+	enum sparql_role role;
+	bool given;
+}; /* given: stands in VALUES */
 #define SPARQL_LITERALS 4096
 #define SPARQL_VARS	32
 struct sparql {

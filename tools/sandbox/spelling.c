@@ -1,7 +1,7 @@
 /*
- * spelling: the same book as different hands write it. An AI drops subtitles and series notes, knows
- * or forgets an article, writes names its own way and mistypes now and then; providers invert
- * names, write entities and hyphenate ISBNs.
+ * spelling: the same book as different hands write it. An AI drops subtitles and series notes,
+ * knows or forgets an article, writes names its own way and mistypes now and then; providers
+ * invert names, write entities and hyphenate ISBNs.
  */
 #include <ctype.h>
 #include <stdlib.h>
@@ -38,7 +38,8 @@ const char *spelling_inverted(const char *name, struct bf_arena *arena)
 }
 
 /* The text with every `from` replaced. */
-static const char *replaced(const char *text, const char *from, const char *to, struct bf_arena *arena)
+static const char *replaced(
+	const char *text, const char *from, const char *to, struct bf_arena *arena)
 {
 	size_t from_len = strlen(from), to_len = strlen(to), n = 0;
 	char *out, *p;
@@ -85,8 +86,9 @@ static const char *without_marks(const char *text, struct bf_arena *arena)
 	utf8proc_uint8_t *out = NULL;
 	const char *copy;
 
-	if (utf8proc_map((const utf8proc_uint8_t *)text, 0, &out, UTF8PROC_NULLTERM | UTF8PROC_STABLE |
-			UTF8PROC_DECOMPOSE | UTF8PROC_STRIPMARK) < 0)
+	if (utf8proc_map((const utf8proc_uint8_t *)text, 0, &out,
+		    UTF8PROC_NULLTERM | UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | UTF8PROC_STRIPMARK) <
+		0)
 		return text;
 	copy = bf_arena_strdup(arena, (const char *)out);
 	free(out);
@@ -148,8 +150,8 @@ static const char *other_article(const char *title, bool add, struct bf_arena *a
 }
 
 /* The title as this AI writes it. */
-static const char *ai_title(const struct world *w, enum bf_provider_id ai, const struct work *k, struct dice *d,
-	struct bf_arena *arena)
+static const char *ai_title(const struct world *w, enum bf_provider_id ai, const struct work *k,
+	struct dice *d, struct bf_arena *arena)
 {
 	const char *t = k->main;
 	bool gemini = ai == BF_GEMINI;
@@ -158,9 +160,11 @@ static const char *ai_title(const struct world *w, enum bf_provider_id ai, const
 	if (dice_chance(d, gemini ? 0.03 : 0.08))
 		t = other_article(t, dice_chance(d, 0.3), arena);
 	if (*k->subtitle && !(alone && dice_chance(d, gemini ? 0.35 : 0.6)))
-		t = bf_arena_printf(arena, dice_chance(d, 0.1) ? "%s - %s" : "%s: %s", t, k->subtitle);
+		t = bf_arena_printf(
+			arena, dice_chance(d, 0.1) ? "%s - %s" : "%s: %s", t, k->subtitle);
 	if (dice_chance(d, gemini ? 0.3 : 0.7))
-		t = gemini ? replaced(t, " & ", " and ", arena) : replaced(t, " and ", " & ", arena);
+		t = gemini ? replaced(t, " & ", " and ", arena)
+			   : replaced(t, " and ", " & ", arena);
 	if (dice_chance(d, 0.05))
 		t = recased(t, !gemini, arena);
 	if (dice_chance(d, gemini ? 0.3 : 0.05))
@@ -175,15 +179,18 @@ static const char *ai_title(const struct world *w, enum bf_provider_id ai, const
 	return t;
 }
 
-/* One name as this AI writes it: initials with or without dots and spaces, a middle initial lost. */
-static const char *ai_name(enum bf_provider_id ai, const char *name, struct dice *d, struct bf_arena *arena)
+/* One name as this AI writes it: initials with or without dots and spaces, a middle initial
+ * lost. */
+static const char *ai_name(
+	enum bf_provider_id ai, const char *name, struct dice *d, struct bf_arena *arena)
 {
 	size_t len = strlen(name), n = 0;
 	char *out = bf_arena_alloc(arena, 2 * len + 2);
 	bool spaced = ai == BF_GEMINI, dots = spaced || dice_chance(d, 0.6);
 
 	for (size_t i = 0; i < len; i++) {
-		bool initial = isupper((unsigned char)name[i]) && name[i + 1] == '.' && (!i || !isalpha((unsigned char)name[i - 1]));
+		bool initial = isupper((unsigned char)name[i]) && name[i + 1] == '.' &&
+			(!i || !isalpha((unsigned char)name[i - 1]));
 
 		out[n++] = name[i];
 		if (!initial)
@@ -191,7 +198,8 @@ static const char *ai_name(enum bf_provider_id ai, const char *name, struct dice
 		i++;
 		if (dots)
 			out[n++] = '.';
-		if (name[i + 1] == ' ' && isupper((unsigned char)name[i + 2]) && name[i + 3] == '.' && dots && !spaced)
+		if (name[i + 1] == ' ' && isupper((unsigned char)name[i + 2]) &&
+			name[i + 3] == '.' && dots && !spaced)
 			i++;
 		else if (name[i + 1] && name[i + 1] != ' ' && (spaced || !dots))
 			out[n++] = ' ';
@@ -203,7 +211,8 @@ static const char *ai_name(enum bf_provider_id ai, const char *name, struct dice
 }
 
 /* All that is known of the authors, or only the first, joined this AI's way. */
-static const char *ai_author(enum bf_provider_id ai, const struct work *k, struct dice *d, struct bf_arena *arena)
+static const char *ai_author(
+	enum bf_provider_id ai, const struct work *k, struct dice *d, struct bf_arena *arena)
 {
 	const char *names[NAMES_MAX];
 	size_t n = spelling_names(k->authors, arena, names, NAMES_MAX);
@@ -223,8 +232,8 @@ static const char *ai_author(enum bf_provider_id ai, const struct work *k, struc
 }
 
 /* How this AI writes the book. */
-void spelling_of_ai(const struct world *w, enum bf_provider_id ai, const struct work *k, struct bf_arena *arena,
-	struct spelled *ret)
+void spelling_of_ai(const struct world *w, enum bf_provider_id ai, const struct work *k,
+	struct bf_arena *arena, struct spelled *ret)
 {
 	struct dice d;
 

@@ -1,6 +1,6 @@
 /*
- * truth: what a measuring script compares with. Lines of JSON: what each ISBN belongs to, and which books
- * the AIs were made to name.
+ * truth: what a measuring script compares with. Lines of JSON: what each ISBN belongs to, and
+ * which books the AIs were made to name.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -35,9 +35,10 @@ void truth_isbn(const struct world *w, const char *isbn, struct bf_buf *out)
 	char isbn13[14];
 	struct hit h;
 
-	if (bf_isbn_canon(isbn, strlen(isbn), isbn13) == BF_ISBN_OK && world_by_isbn(w, isbn13, &h) &&
-	    world_work(w, h.work, a) && (h.slot >= SLOT_DECOY ||
-	    (!(h.work & WORK_INVENTED) && h.slot < world_editions(w, h.work))))
+	if (bf_isbn_canon(isbn, strlen(isbn), isbn13) == BF_ISBN_OK &&
+		world_by_isbn(w, isbn13, &h) && world_work(w, h.work, a) &&
+		(h.slot >= SLOT_DECOY ||
+			(!(h.work & WORK_INVENTED) && h.slot < world_editions(w, h.work))))
 		write_line(w, h, a, out);
 	else
 		bf_buf_adds(out, "{}\n");

@@ -1,7 +1,7 @@
 /*
- * twins: rows of the catalogue that are one work in two editions, so that /_truth does not call one of them wrong.
- * Same main title and first author, and subtitles that say the same: one holds all words of the other, or
- * most are shared; numbers, in digits or words, must agree.
+ * twins: rows of the catalogue that are one work in two editions, so that /_truth does not call
+ * one of them wrong. Same main title and first author, and subtitles that say the same: one
+ * holds all words of the other, or most are shared; numbers, in digits or words, must agree.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -16,16 +16,16 @@ static int by_key(const void *a, const void *b)
 {
 	const struct keyed *x = a, *y = b;
 
-	return x->key != y->key ? (x->key > y->key) - (x->key < y->key) : (x->row > y->row) - (x->row < y->row);
+	return x->key != y->key ? (x->key > y->key) - (x->key < y->key)
+				: (x->row > y->row) - (x->row < y->row);
 }
 
 /* Is the word a number, in digits, Roman or English? */
 static bool is_number(const char *word, size_t len)
 {
-	static const char *const numbers[] = {
-		"i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "one", "two", "three", "four", "five", "six", "second",
-		"third", "edition", "vol", "volume"
-	};
+	static const char *const numbers[] = { "i", "ii", "iii", "iv", "v", "vi", "vii", "viii",
+		"one", "two", "three", "four", "five", "six", "second", "third", "edition", "vol",
+		"volume" };
 	for (size_t i = 0; i < BF_COUNT(numbers); i++)
 		if (strlen(numbers[i]) == len && !memcmp(numbers[i], word, len))
 			return true;
@@ -35,7 +35,8 @@ static bool is_number(const char *word, size_t len)
 /* Words without meaning here. */
 static bool is_small(const char *word, size_t len)
 {
-	static const char *const small[] = { "the", "a", "an", "of", "and", "in", "to", "for", "is", "what", "how" };
+	static const char *const small[] = { "the", "a", "an", "of", "and", "in", "to", "for", "is",
+		"what", "how" };
 
 	for (size_t i = 0; i < BF_COUNT(small); i++)
 		if (strlen(small[i]) == len && !memcmp(small[i], word, len))
@@ -54,7 +55,8 @@ static bool has_word(const char *text, const char *word, size_t len)
 	return false;
 }
 
-/* Counts the words of a that have meaning and those that b has too; false when b lacks a number of a. */
+/* Counts the words of a that have meaning and those that b has too; false when b lacks a
+ * number of a. */
 static bool compare(const char *a, const char *b, unsigned *ret_words, unsigned *ret_shared)
 {
 	*ret_words = *ret_shared = 0;
@@ -88,16 +90,21 @@ static bool same_rest(const struct work *x, const struct work *y)
 	return shared >= SHARE * (na + nb - shared);
 }
 
-/* The main title folded, without article and "second edition"; bf_title_key would drop the second of two novels. */
+/* The main title folded, without article and "second edition"; bf_title_key would drop the
+ * second of two novels. */
 static uint64_t title_hash(const char *main)
 {
-	static const char *const ordinals[] = { " second", " third", " fourth", " fifth", " updated", " revised" };
+	static const char *const ordinals[] = { " second", " third", " fourth", " fifth",
+		" updated", " revised" };
 	char title[BF_KEY_MAX];
 	size_t len, skip;
 
 	bf_fold(main, title, sizeof(title));
 	len = strlen(title);
-	skip = !strncmp(title, "the ", 4) ? 4 : !strncmp(title, "a ", 2) ? 2 : !strncmp(title, "an ", 3) ? 3 : 0;
+	skip = !strncmp(title, "the ", 4)   ? 4
+		: !strncmp(title, "a ", 2)  ? 2
+		: !strncmp(title, "an ", 3) ? 3
+					    : 0;
 	if (len > 8 && !strcmp(title + len - 8, " edition")) {
 		len -= 8;
 		for (size_t i = 0; i < BF_COUNT(ordinals); i++) {

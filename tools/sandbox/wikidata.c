@@ -1,6 +1,6 @@
 /*
- * wikidata: /sparql of the query service. Labels match exactly but for case, ISBNs match in the very
- * spelling that is stored, mostly a hyphenated one; every row is an edition.
+ * wikidata: /sparql of the query service. Labels match exactly but for case, ISBNs match in the
+ * very spelling that is stored, mostly a hyphenated one; every row is an edition.
  */
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +11,8 @@
 struct row { const struct sparql *query; struct record record; const char *title, *author; };
 
 /* One bound variable. */
-static void write_binding(struct bf_jw *jw, const char *name, const char *type, const char *value, const char *language)
+static void write_binding(struct bf_jw *jw, const char *name, const char *type, const char *value,
+	const char *language)
 {
 	write_open(jw, name, '{');
 	if (language)
@@ -32,15 +33,15 @@ static const char *stored_isbn(const char *isbn, struct hit h, struct bf_arena *
 /* Does the item have an ISBN-13, and an ISBN-10? One of them always. */
 static bool has_isbn13(const struct record *k)
 {
-	return !*k->isbn10 || k->hit.slot == 0 || dice_hash(0, "isbn kinds", k->hit.work, k->hit.slot) % 8;
+	return !*k->isbn10 || k->hit.slot == 0 ||
+		dice_hash(0, "isbn kinds", k->hit.work, k->hit.slot) % 8;
 }
 
 /* ISO 639-1, as P218 of a language item has it. */
 static const char *language(const char *code)
 {
-	static const char *const known[][2] = {
-		{ "eng", "en" }, { "ger", "de" }, { "fre", "fr" }, { "rus", "ru" }, { "spa", "es" }, { "jpn", "ja" }
-	};
+	static const char *const known[][2] = { { "eng", "en" }, { "ger", "de" }, { "fre", "fr" },
+		{ "rus", "ru" }, { "spa", "es" }, { "jpn", "ja" } };
 	for (size_t i = 0; i < BF_COUNT(known); i++)
 		if (!strcmp(known[i][0], code))
 			return known[i][1];
@@ -48,18 +49,24 @@ static const char *language(const char *code)
 }
 
 /* The value of one selected variable; an unbound one is absent. */
-static void write_variable(struct bf_jw *jw, const char *name, const struct row *row, struct bf_arena *a)
+static void write_variable(
+	struct bf_jw *jw, const char *name, const struct row *row, struct bf_arena *a)
 {
 	const struct record *k = &row->record;
 	uint64_t hash = dice_hash(0, "unbound", k->hit.work, k->hit.slot);
 
 	switch (sparql_role_of(row->query, name)) {
 	case SPARQL_WORK:
-		write_binding(jw, name, "uri", bf_arena_printf(a, "http://www.wikidata.org/entity/Q%u", k->hit.work + 100), NULL);
+		write_binding(jw, name, "uri",
+			bf_arena_printf(a, "http://www.wikidata.org/entity/Q%u", k->hit.work + 100),
+			NULL);
 		break;
 	case SPARQL_EDITION:
-		write_binding(jw, name, "uri", bf_arena_printf(a, "http://www.wikidata.org/entity/Q%llu",
-			900000000ull + (unsigned long long)k->hit.work * SLOTS + k->hit.slot), NULL);
+		write_binding(jw, name, "uri",
+			bf_arena_printf(a, "http://www.wikidata.org/entity/Q%llu",
+				900000000ull + (unsigned long long)k->hit.work * SLOTS +
+					k->hit.slot),
+			NULL);
 		break;
 	case SPARQL_ISBN13:
 		if (has_isbn13(k))
@@ -73,7 +80,8 @@ static void write_variable(struct bf_jw *jw, const char *name, const struct row 
 		if (hash / 2 % 8 == 0)
 			write_binding(jw, name, "bnode", "t1234", NULL);
 		else if (hash / 2 % 8 < 7)
-			write_binding(jw, name, "literal", bf_arena_printf(a, "%d-01-01T00:00:00Z", k->year), NULL);
+			write_binding(jw, name, "literal",
+				bf_arena_printf(a, "%d-01-01T00:00:00Z", k->year), NULL);
 		break;
 	case SPARQL_LANGUAGE:
 		if (language(k->language) && (hash / 16 % 5 || k->hit.slot >= SLOT_DECOY))
@@ -136,7 +144,9 @@ static void by_title(struct request *r, const struct sparql *q, struct bf_jw *jw
 	size_t n_done = 0;
 
 	for (size_t i = 0; i < q->n_literals; i++) {
-		size_t n = *q->literals[i].tag ? search_exact(r->world, q->literals[i].text, r->arena, works, WORKS_MAX) : 0;
+		size_t n = *q->literals[i].tag
+			? search_exact(r->world, q->literals[i].text, r->arena, works, WORKS_MAX)
+			: 0;
 
 		for (size_t w = 0; w < n; w++) {
 			const struct work *k = world_work(r->world, works[w], r->arena);
@@ -170,11 +180,14 @@ static void by_isbn(struct request *r, const struct sparql *q, struct bf_jw *jw)
 	for (size_t i = 0; i < q->n_literals; i++) {
 		const char *text = q->literals[i].text;
 
-		if (*q->literals[i].tag || strspn(text, "0123456789") < 1 || !request_isbn(r, text, &h))
+		if (*q->literals[i].tag || strspn(text, "0123456789") < 1 ||
+			!request_isbn(r, text, &h))
 			continue;
 		world_record(r->world, h, r->arena, &row.record);
-		if (strcmp(stored_isbn(row.record.isbn13, h, r->arena), text) || !has_isbn13(&row.record) ||
-		    (h.slot >= SLOT_DECOY && h.slot != SLOT_DECOY + DECOY_TRANSLATION) || !world_holds(r->world, r->provider, h.work))
+		if (strcmp(stored_isbn(row.record.isbn13, h, r->arena), text) ||
+			!has_isbn13(&row.record) ||
+			(h.slot >= SLOT_DECOY && h.slot != SLOT_DECOY + DECOY_TRANSLATION) ||
+			!world_holds(r->world, r->provider, h.work))
 			continue;
 		row.title = row.record.title;
 		row.author = NULL;

@@ -10,10 +10,10 @@
 #include "sandbox.h"
 
 /*
- * Synthetic ISBNs: an index (work * 16 + slot) is spread over the eight digits behind the group by
- * an affine map modulo a prime, which can be turned round. The digits begin with 1-9, clear of the
- * low registrants that look suspect. An index whose ISBN the catalogue has already, or that looks like
- * junk, moves to the upper half of the space.
+ * Synthetic ISBNs: an index (work * 16 + slot) is spread over the eight digits behind the group
+ * by an affine map modulo a prime, which can be turned round. The digits begin with 1-9, clear
+ * of the low registrants that look suspect. An index whose ISBN the catalogue has already, or
+ * that looks like junk, moves to the upper half of the space.
  */
 #define ISBN_PRIME	89999999u
 #define ISBN_FACTOR	38196601u
@@ -30,13 +30,11 @@ _Static_assert((uint64_t)INDEX_END + ISBN_UPPER_HALF < ISBN_PRIME, "and again th
 #define GENERATED_PER_MONTH 256u
 #define CODE_MASK	    (WORK_SPACE - 1)
 
-static const char *const publishers[] = {
-	"Harrow & Finch", "Northlight Books", "Calder Street Press", "Tidewater House", "Quarto Lane",
-	"Bellwether Editions", "Marlowe & Sons", "Greyfriars Press", "Ninth Wave Books", "Orchard Hill"
-};
-static const char *const bindings[] = {
-	"Paperback", "Mass Market Paperback", "Audio CD", "Kindle Edition", "Library Binding", "Hardcover"
-};
+static const char *const publishers[] = { "Harrow & Finch", "Northlight Books",
+	"Calder Street Press", "Tidewater House", "Quarto Lane", "Bellwether Editions",
+	"Marlowe & Sons", "Greyfriars Press", "Ninth Wave Books", "Orchard Hill" };
+static const char *const bindings[] = { "Paperback", "Mass Market Paperback", "Audio CD",
+	"Kindle Edition", "Library Binding", "Hardcover" };
 
 /* Spreads the 20 bits of a month's counter so that neighbours share no words; a bijection. */
 static uint32_t scramble(uint32_t x)
@@ -67,7 +65,8 @@ static uint32_t unscramble(uint32_t x)
 /* The i-th generated work of a month. */
 uint32_t world_generated_id(int year, int month, uint32_t i)
 {
-	return WORK_GENERATED | scramble((uint32_t)catalogue_month(year, month) * GENERATED_PER_MONTH + i);
+	return WORK_GENERATED |
+		scramble((uint32_t)catalogue_month(year, month) * GENERATED_PER_MONTH + i);
 }
 
 /* "Forename Surname", now and then with initials. */
@@ -124,7 +123,8 @@ static const char *invented_title(uint32_t code, struct bf_arena *arena)
 }
 
 /* The i-th title that this AI invents for the month. */
-uint32_t world_invented_id(const struct world *w, int year, int month, enum bf_provider_id ai, uint32_t i)
+uint32_t world_invented_id(
+	const struct world *w, int year, int month, enum bf_provider_id ai, uint32_t i)
 {
 	uint32_t code = (uint32_t)dice_hash(w->knobs->seed, "invented",
 			(uint64_t)catalogue_month(year, month), (uint64_t)ai << 32 | i) & CODE_MASK;
@@ -158,14 +158,16 @@ static const struct work *generated_work(uint32_t code, struct bf_arena *arena)
 }
 
 /* Makes an invented work; a third of them are laid at the door of a real author. */
-static const struct work *invented_work(const struct world *world, uint32_t code, struct bf_arena *arena)
+static const struct work *invented_work(
+	const struct world *world, uint32_t code, struct bf_arena *arena)
 {
 	struct work *w = bf_arena_alloc(arena, sizeof(*w));
 	uint64_t h = dice_hash(0, "author", code, 1);
 	const char *name = person(h, arena);
 
 	if (h % 3 == 0)
-		(void)spelling_names(world->catalogue.works[h / 3 % world->catalogue.n].authors, arena, &name, 1);
+		(void)spelling_names(world->catalogue.works[h / 3 % world->catalogue.n].authors,
+			arena, &name, 1);
 	w->id = WORK_INVENTED | code;
 	w->title = invented_title(code, arena);
 	w->authors = name;
@@ -195,7 +197,8 @@ bool world_holds(const struct world *w, enum bf_provider_id p, uint32_t work)
 		return false;
 	if (work < w->catalogue.n)
 		work = w->catalogue.works[work].twin;
-	return dice_unit(dice_hash(w->knobs->seed, "holds", p, work)) < w->knobs->provider[p].coverage;
+	return dice_unit(dice_hash(w->knobs->seed, "holds", p, work)) <
+		w->knobs->provider[p].coverage;
 }
 
 /* Who holds a work holds its first edition and most of the others; decoys are held by everyone. */
@@ -205,7 +208,8 @@ bool world_holds_edition(const struct world *w, enum bf_provider_id p, struct hi
 		return w->knobs->decoys && world_decoys(w, h.work) & 1u << (h.slot - SLOT_DECOY);
 	if (h.slot >= world_editions(w, h.work) || !world_holds(w, p, h.work))
 		return false;
-	return h.slot == 0 || dice_unit(dice_hash(w->knobs->seed, "edition", p, h.work * SLOTS + h.slot)) < 0.7;
+	return h.slot == 0 ||
+		dice_unit(dice_hash(w->knobs->seed, "edition", p, h.work * SLOTS + h.slot)) < 0.7;
 }
 
 /* Number of editions of a work. */
@@ -241,7 +245,8 @@ static const char *foreign_language(uint32_t work, const char *own, char *ret_gr
 	return foreign[i].language;
 }
 
-/* Prefix and group: most are 978-0 and 978-1, some 979-8, translations of their language's group. */
+/* Prefix and group: most are 978-0 and 978-1, some 979-8, translations of their language's
+ * group. */
 static const char *isbn_prefix(const struct world *w, struct hit h, char buf[5])
 {
 	uint64_t hash = dice_hash(0, "group", h.work, h.slot);
@@ -249,7 +254,8 @@ static const char *isbn_prefix(const struct world *w, struct hit h, char buf[5])
 	memcpy(buf, "9780", 5);
 	if (h.slot == SLOT_DECOY + DECOY_TRANSLATION)
 		(void)foreign_language(h.work,
-			h.work < w->catalogue.n ? w->catalogue.works[h.work].language : "eng", &buf[3]);
+			h.work < w->catalogue.n ? w->catalogue.works[h.work].language : "eng",
+			&buf[3]);
 	else if (hash % 12 == 0)
 		memcpy(buf, "9798", 5);
 	else
@@ -296,7 +302,8 @@ void world_isbn(const struct world *w, struct hit h, char ret_isbn13[14])
 		snprintf(text, sizeof(text), "%s%08u", isbn_prefix(w, h, prefix), (unsigned)x);
 		add_check_digit(text);
 		memcpy(ret_isbn13, text, 14);
-		if (bf_isbn_canon(text, 13, canon) == BF_ISBN_OK && catalogue_by_isbn(&w->catalogue, canon) < 0)
+		if (bf_isbn_canon(text, 13, canon) == BF_ISBN_OK &&
+			catalogue_by_isbn(&w->catalogue, canon) < 0)
 			return;
 	}
 }
@@ -329,7 +336,8 @@ bool world_by_isbn(const struct world *w, const char isbn13[14], struct hit *ret
 	x = strtoul(digits, NULL, 10);
 	if (x < ISBN_LOW || x - ISBN_LOW >= ISBN_PRIME)
 		return false;
-	x = (x - ISBN_LOW + ISBN_PRIME - ISBN_OFFSET) % ISBN_PRIME * isbn_factor_inverse() % ISBN_PRIME;
+	x = (x - ISBN_LOW + ISBN_PRIME - ISBN_OFFSET) % ISBN_PRIME * isbn_factor_inverse() %
+		ISBN_PRIME;
 	if (x >= ISBN_UPPER_HALF)
 		x -= ISBN_UPPER_HALF;
 	h.slot = (uint8_t)(x % SLOTS);
@@ -355,7 +363,9 @@ void world_record(const struct world *w, struct hit h, struct bf_arena *arena, s
 	uint64_t hash = dice_hash(0, "record", h.work, h.slot);
 	char group;
 
-	*ret = (struct record){ .hit = h, .title = k->main, .subtitle = k->subtitle, .series = k->series };
+	*ret = (struct record){
+		.hit = h, .title = k->main, .subtitle = k->subtitle, .series = k->series
+	};
 	ret->authors = k->authors;
 	ret->publisher = *k->publisher ? k->publisher : publishers[hash % BF_COUNT(publishers)];
 	ret->language = *k->language ? k->language : "eng";
@@ -379,16 +389,17 @@ void world_record(const struct world *w, struct hit h, struct bf_arena *arena, s
 /* What /_truth calls a slot. */
 const char *world_decoy_name(unsigned slot)
 {
-	static const char *const names[DECOY_KINDS] = {
-		"summary", "study_guide", "workbook", "box_set", "sequel", "same_title", "translation", "large_print"
-	};
-	return slot < SLOT_DECOY || slot >= SLOT_DECOY + DECOY_KINDS ? "edition" : names[slot - SLOT_DECOY];
+	static const char *const names[DECOY_KINDS] = { "summary", "study_guide", "workbook",
+		"box_set", "sequel", "same_title", "translation", "large_print" };
+	return slot < SLOT_DECOY || slot >= SLOT_DECOY + DECOY_KINDS ? "edition"
+								     : names[slot - SLOT_DECOY];
 }
 
 /* What /_truth calls a work. */
 const char *world_work_name(const struct work *k, struct bf_arena *arena)
 {
 	if (k->id & (WORK_GENERATED | WORK_INVENTED))
-		return bf_arena_printf(arena, "%c%u", k->id & WORK_INVENTED ? 'x' : 'g', k->id & CODE_MASK);
+		return bf_arena_printf(
+			arena, "%c%u", k->id & WORK_INVENTED ? 'x' : 'g', k->id & CODE_MASK);
 	return bf_arena_printf(arena, "w%u", k->twin);
 }

@@ -46,7 +46,8 @@ void write_title(struct bf_jw *jw, const char *key, const char *title, bool bad)
 }
 
 /* "Title: Subtitle (Series)", as far as wanted and known. */
-const char *write_full_title(const struct record *r, bool subtitle, bool series, struct bf_arena *arena)
+const char *write_full_title(
+	const struct record *r, bool subtitle, bool series, struct bf_arena *arena)
 {
 	const char *title = r->title;
 
@@ -86,7 +87,8 @@ const char *request_header(const struct request *r, const char *name)
 }
 
 /* What the provider lists for a query. */
-size_t request_results(const struct request *r, const struct query *query, struct hit ret[RESULTS_MAX])
+size_t request_results(
+	const struct request *r, const struct query *query, struct hit ret[RESULTS_MAX])
 {
 	if (r->fault == FAULT_EMPTY || (!*query->title && !*query->author))
 		return 0;

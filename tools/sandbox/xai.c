@@ -1,4 +1,5 @@
-/* xai: /chat/completions of api.x.ai, with the refusals and the odd error bodies of the real one. */
+/* xai: /chat/completions of api.x.ai, with the refusals and the odd error bodies of the real
+ * one. */
 #include <string.h>
 #include "answer.h"
 #include "sandbox.h"
@@ -23,18 +24,22 @@ static const char *content_text(struct bf_jval content, struct bf_arena *arena)
 static bool read_ask(struct request *r, struct bf_jval root, struct ask *ask, struct reply *out)
 {
 	static const char *const refused[] = { "presence_penalty", "frequency_penalty", "stop" };
-	struct bf_jval format = bf_json_get(root, "response_format"), effort = bf_json_get(root, "reasoning_effort");
+	struct bf_jval format = bf_json_get(root, "response_format"),
+		       effort = bf_json_get(root, "reasoning_effort");
 	const char *text = "";
 
 	ask->model = bf_json_str(bf_json_get(root, "model"), r->arena);
-	for (struct bf_jval m = bf_json_first(bf_json_get(root, "messages")); bf_json_type(m); m = bf_json_next(m)) {
+	for (struct bf_jval m = bf_json_first(bf_json_get(root, "messages")); bf_json_type(m);
+		m = bf_json_next(m)) {
 		const char *role = bf_json_str(bf_json_get(m, "role"), r->arena);
 
 		if (role && !strcmp(role, "user"))
-			text = bf_arena_printf(r->arena, "%s%s\n", text, content_text(bf_json_get(m, "content"), r->arena));
+			text = bf_arena_printf(r->arena, "%s%s\n", text,
+				content_text(bf_json_get(m, "content"), r->arena));
 	}
 	if (!ask->model || !*text) {
-		errors_refuse(r, out, REFUSE_REQUEST, "Failed to deserialize the JSON body into the target type: missing field");
+		errors_refuse(r, out, REFUSE_REQUEST,
+			"Failed to deserialize the JSON body into the target type: missing field");
 		return false;
 	}
 	if (strstr(ask->model, "retired") || strncmp(ask->model, "grok-", 5)) {
@@ -76,7 +81,8 @@ static void write_choice(struct bf_jw *jw, struct request *r, const struct answe
 	bf_jw_str(jw, refusal ? NULL : safety ? "" : a->text);
 	if (r->hash % 2) {
 		bf_jw_key(jw, "reasoning_content");
-		bf_jw_str(jw, "The user wants releases of one month. I recall {lists} and [prizes].\n");
+		bf_jw_str(jw,
+			"The user wants releases of one month. I recall {lists} and [prizes].\n");
 	}
 	if (refusal || r->hash % 5) {	/* older shapes lack the field */
 		bf_jw_key(jw, "refusal");
@@ -116,7 +122,9 @@ static void write_usage(struct bf_jw *jw, const struct answer *a)
 	bf_jw_key(jw, "num_sources_used");
 	bf_jw_int(jw, 0);
 	bf_jw_key(jw, "cost_in_usd_ticks");
-	bf_jw_int(jw, (in - cached) * 12500 + cached * 2000 + (a->output_tokens + a->thought_tokens) * 25000);
+	bf_jw_int(jw,
+		(in - cached) * 12500 + cached * 2000 +
+			(a->output_tokens + a->thought_tokens) * 25000);
 	bf_jw_end_obj(jw);
 }
 
@@ -163,7 +171,10 @@ void xai_answer(struct request *r, struct reply *out)
 		return;
 	}
 	if (strncmp(auth, "Bearer ", 7) || !auth[7] || strstr(auth, "bad")) {
-		errors_refuse(r, out, strncmp(auth, "Bearer ", 7) || !auth[7] ? REFUSE_KEY_MISSING : REFUSE_KEY_BAD, NULL);
+		errors_refuse(r, out,
+			strncmp(auth, "Bearer ", 7) || !auth[7] ? REFUSE_KEY_MISSING
+								: REFUSE_KEY_BAD,
+			NULL);
 		return;
 	}
 	if (strncasecmp(request_header(r, "Content-Type"), "application/json", 16)) {

@@ -15,27 +15,25 @@ WITH mine AS MATERIALIZED (
 			WHERE c.year = b.year AND c.month = b.month AND c.state <> 'merged') AS had
 	FROM backfill_log b
 	WHERE b.year = $1::int AND b.month = $2::int AND b.fence = $3::bigint
-		AND b.status = 'processing'
-		AND NOT EXISTS (SELECT FROM backfill_events e WHERE e.year = b.year
-			AND e.month = b.month
-			AND e.fence = b.fence AND e.step = $4::int)
+		AND b.status = 'processing' AND NOT EXISTS (
+			SELECT FROM backfill_events e WHERE e.year = b.year AND e.month = b.month
+				AND e.fence = b.fence AND e.step = $4::int)
 	FOR UPDATE OF b
 ), given AS MATERIALIZED (
 	SELECT t.ord::int AS ord, t.title, t.subtitle, t.author, t.publisher, t.format, t.language,
 		t.publication_year, t.year_differs, t.significance,
-			t.generated_by::text[] AS generated_by,
-		t.title_key, t.author_key, t.isbn13,
+		t.generated_by::text[] AS generated_by, t.title_key, t.author_key, t.isbn13,
 		'synthetic:' || md5(t.title_key || chr(10) || t.author_key) AS work_key,
-		CASE WHEN t.generated_by LIKE '%gemini%' THEN 'gemini-backfill'
-			ELSE 'xai-backfill' END AS provider,
+		CASE WHEN t.generated_by LIKE '%gemini%' THEN 'gemini-backfill' ELSE 'xai-backfill'
+			END AS provider,
 		m.year, m.month, m.variant
 	FROM unnest($11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[],
-		$17::int[],
-		$18::bool[], $19::text[], $20::text[], $21::text[], $22::text[], $23::text[]) WITH
-			ORDINALITY
+		$17::int[], $18::bool[], $19::text[], $20::text[], $21::text[], $22::text[],
+		$23::text[])
+			WITH ORDINALITY
 		AS t (title, subtitle, author, publisher, format, language, publication_year,
-			year_differs,
-			significance, generated_by, title_key, author_key, isbn13, ord), mine m
+			year_differs, significance, generated_by, title_key, author_key, isbn13,
+			ord), mine m
 	WHERE m.had = 0
 ), people AS MATERIALIZED (
 	SELECT p.ord, p.place, p.name, 'name:' || p.key AS author_key
@@ -43,8 +41,8 @@ WITH mine AS MATERIALIZED (
 	WHERE p.key <> ''
 ), works AS (
 	INSERT INTO enriched_works AS w (work_key, title, subtitle, original_language,
-		first_publication_year,
-		synthetic, completeness_score, primary_provider, contributors, metadata)
+		first_publication_year, synthetic, completeness_score, primary_provider,
+		contributors, metadata)
 	SELECT DISTINCT ON (g.work_key) g.work_key, g.title, g.subtitle, g.language,
 		coalesce(g.publication_year, g.year), true, 30, g.provider,
 		(SELECT array_agg(by || '-backfill' ORDER BY by) FROM unnest(g.generated_by) AS by),
@@ -59,8 +57,8 @@ WITH mine AS MATERIALIZED (
 			FROM unnest(coalesce(w.contributors, '{}') || excluded.contributors) AS by),
 		metadata = CASE jsonb_typeof(w.metadata)
 			WHEN 'object' THEN w.metadata
-			WHEN 'array' THEN excluded.metadata || jsonb_build_object('former',
-				w.metadata)
+			WHEN 'array' THEN excluded.metadata
+				|| jsonb_build_object('former', w.metadata)
 			ELSE excluded.metadata END,
 		updated_at = now()
 	WHERE NOT coalesce(w.contributors, '{}') @> excluded.contributors
@@ -83,13 +81,12 @@ WITH mine AS MATERIALIZED (
 	RETURNING 1
 ), candidates AS (
 	INSERT INTO backfill_candidates (year, month, ord, title, subtitle, author, publisher,
-		format, language,
-		publication_year, year_differs, significance, generated_by, title_key, author_key,
+		format, language, publication_year, year_differs, significance, generated_by,
+		title_key, author_key,
 			ai_isbn13, work_key)
 	SELECT year, month, ord, title, subtitle, author, publisher, format, language,
-		publication_year,
-		coalesce(year_differs, false), significance, generated_by, title_key, author_key,
-			isbn13, work_key
+		publication_year, coalesce(year_differs, false), significance, generated_by,
+		title_key, author_key, isbn13, work_key
 	FROM given
 	ORDER BY ord
 	RETURNING 1
@@ -99,27 +96,26 @@ WITH mine AS MATERIALIZED (
 		isbns_resolved = least(coalesce(b.isbns_resolved, 0), f.n),
 		isbns_queued = least(coalesce(b.isbns_queued, 0), coalesce(b.isbns_resolved, 0),
 			f.n)
-	FROM (SELECT m.id, CASE WHEN m.had > 0 THEN m.had ELSE (SELECT count(*)
-		FROM given) END AS n FROM mine m) AS f
+	FROM (SELECT m.id, CASE WHEN m.had > 0 THEN m.had ELSE (SELECT count(*) FROM given) END AS n
+		FROM mine m) AS f
 	WHERE b.id = f.id
 	RETURNING b.job_id, b.books_generated
 ), event AS (
 	INSERT INTO backfill_events (year, month, fence, step, instance, job_id, from_stage,
 		to_stage, event, detail)
 	SELECT $1::int, $2::int, $3::bigint, $4::int, $5::text, coalesce($6::uuid, m.job_id),
-		$7::text, $8::text,
-		$9::text, jsonb_build_object('books_generated', m.books_generated, 'new_works',
-			w.n, 'new_authors', a.n)
+		$7::text, $8::text, $9::text,
+		jsonb_build_object('books_generated', m.books_generated, 'new_works', w.n,
+			'new_authors', a.n)
 			|| coalesce($10::jsonb, '{}')
-	FROM moved m, (SELECT count(*) AS n FROM works) AS w, (SELECT count(*) AS n
-		FROM authors) AS a,
-		(SELECT count(*) FROM links) AS l, (SELECT count(*) FROM candidates) AS c
+	FROM moved m, (SELECT count(*) AS n FROM works) AS w,
+		(SELECT count(*) AS n FROM authors) AS a, (SELECT count(*) FROM links) AS l,
+		(SELECT count(*) FROM candidates) AS c
 	RETURNING 1
 )
 SELECT CASE WHEN EXISTS (SELECT FROM event) OR EXISTS (
 		SELECT FROM backfill_events WHERE year = $1::int AND month = $2::int
-			AND fence = $3::bigint
-			AND step = $4::int)
+			AND fence = $3::bigint AND step = $4::int)
 	THEN 'done' ELSE 'not_mine' END AS outcome
 
 -- One row per candidate and cached answer of a provider; a candidate of which nothing is cached has
@@ -127,10 +123,9 @@ SELECT CASE WHEN EXISTS (SELECT FROM event) OR EXISTS (
 -- name: candidates
 SELECT c.id, c.title, c.subtitle, c.author, c.publisher, c.format, c.language, c.significance,
 	c.publication_year, c.year_differs, c.ai_isbn13, array_to_string(c.generated_by,
-		',') AS generated_by,
-	c.title_key, c.author_key, c.answers, c.resolved_by, c.isbn13, c.confidence, c.state,
-	r.provider, r.isbn13 AS cached_isbn13, r.confidence AS cached_confidence,
-		r.record AS cached_record
+	',') AS generated_by, c.title_key, c.author_key, c.answers,
+	c.resolved_by, c.isbn13, c.confidence, c.state, r.provider, r.isbn13 AS cached_isbn13,
+	r.confidence AS cached_confidence, r.record AS cached_record
 FROM backfill_candidates c
 LEFT JOIN isbn_resolutions r ON c.state IN ('new', 'unavailable') AND r.title_key = c.title_key
 	AND r.author_key = c.author_key AND r.expires_at > now()
@@ -150,33 +145,29 @@ JOIN isbn_resolutions r ON r.title_key = k.title_key AND r.author_key = k.author
 WITH given AS MATERIALIZED (
 	SELECT DISTINCT ON (t.id) t.*
 	FROM unnest($3::int[], $4::int[], $5::bigint[], $6::bigint[], $7::text[], $8::text[],
-		$9::int[],
-		$10::text[], $11::text[], $12::text[]) WITH ORDINALITY
+		$9::int[], $10::text[], $11::text[], $12::text[]) WITH ORDINALITY
 		AS t (year, month, fence, id, state, isbn13, confidence, resolved_by, answers,
 			record, ord)
 	ORDER BY t.id, t.ord DESC
 ), spent AS MATERIALIZED (
 	SELECT * FROM unnest($20::text[], $21::int[], $22::int[], $23::bigint[], $24::int[],
-		$25::int[], $26::int[],
-		$27::int[], $28::bigint[], $29::bigint[], $30::numeric[])
+		$25::int[], $26::int[], $27::int[], $28::bigint[], $29::bigint[], $30::numeric[])
 		AS t (provider, year, month, fence, calls, errors, sent, unused, tokens_in,
 			tokens_out, cost)
 ), refs AS MATERIALIZED (
 	SELECT year, month, fence, bool_or(resolved) AS resolved, sum(gemini) AS gemini,
-		sum(xai) AS xai,
-		sum(isbndb) AS isbndb, sum(free) AS free, sum(cost) AS cost
+		sum(xai) AS xai, sum(isbndb) AS isbndb, sum(free) AS free, sum(cost) AS cost
 	FROM (
 		SELECT year, month, fence, true AS resolved, 0 AS gemini, 0 AS xai, 0 AS isbndb,
-			0 AS free,
-			0::numeric AS cost
+			0 AS free, 0::numeric AS cost
 		FROM given
 		UNION ALL
-		SELECT year, month, fence, false, CASE provider WHEN 'gemini' THEN unused
-			ELSE 0 END,
+		SELECT year, month, fence, false,
+			CASE provider WHEN 'gemini' THEN unused ELSE 0 END,
 			CASE provider WHEN 'xai' THEN unused ELSE 0 END,
 			CASE provider WHEN 'isbndb' THEN unused ELSE 0 END,
 			CASE WHEN provider IN ('gemini', 'xai', 'isbndb') THEN 0 ELSE calls END,
-				cost
+			cost
 		FROM spent WHERE year > 0
 	) AS one
 	GROUP BY year, month, fence
@@ -196,7 +187,7 @@ WITH given AS MATERIALIZED (
 	SET state = g.state, isbn13 = g.isbn13, confidence = g.confidence,
 		resolved_by = g.resolved_by,
 		answers = c.answers || coalesce(g.answers::jsonb, '{}'), record = g.record::jsonb,
-			updated_at = now()
+		updated_at = now()
 	FROM given g JOIN months m ON m.year = g.year AND m.month = g.month AND m.fence = g.fence,
 		fresh
 	WHERE c.id = g.id AND c.year = g.year AND c.month = g.month AND m.status = 'processing'
@@ -216,8 +207,8 @@ WITH given AS MATERIALIZED (
 	INSERT INTO isbn_resolutions (provider, title_key, author_key, isbn13, confidence, record,
 		expires_at)
 	SELECT DISTINCT ON (t.provider, t.title_key, t.author_key) t.provider, t.title_key,
-		t.author_key, t.isbn13,
-		t.confidence, t.record::jsonb, now() + t.ttl_ms * interval '1 ms'
+		t.author_key, t.isbn13, t.confidence, t.record::jsonb,
+		now() + t.ttl_ms * interval '1 ms'
 	FROM unnest($13::text[], $14::text[], $15::text[], $16::text[], $17::int[], $18::text[],
 		$19::bigint[])
 		WITH ORDINALITY AS t (provider, title_key, author_key, isbn13, confidence, record,
@@ -229,19 +220,17 @@ WITH given AS MATERIALIZED (
 	RETURNING 1
 ), usage AS (
 	INSERT INTO api_usage AS u (provider, day, instance, year, month, calls, errors, units,
-		tokens_in,
-		tokens_out, cost_usd)
+		tokens_in, tokens_out, cost_usd)
 	SELECT s.provider, backfill_provider_day(s.provider, now()), $2::text, s.year, s.month,
-		sum(s.calls),
-		sum(s.errors), sum(s.sent), sum(s.tokens_in), sum(s.tokens_out), sum(s.cost)
+		sum(s.calls), sum(s.errors), sum(s.sent), sum(s.tokens_in), sum(s.tokens_out),
+		sum(s.cost)
 	FROM spent s, fresh
 	GROUP BY s.provider, s.year, s.month
 	ORDER BY s.provider, s.year, s.month
 	ON CONFLICT (provider, day, instance, year, month) DO UPDATE
 	SET calls = u.calls + excluded.calls, errors = u.errors + excluded.errors,
-		units = u.units + excluded.units,
-		tokens_in = u.tokens_in + excluded.tokens_in,
-			tokens_out = u.tokens_out + excluded.tokens_out,
+		units = u.units + excluded.units, tokens_in = u.tokens_in + excluded.tokens_in,
+		tokens_out = u.tokens_out + excluded.tokens_out,
 		cost_usd = u.cost_usd + excluded.cost_usd
 	RETURNING 1
 ), quotas AS MATERIALIZED (
@@ -256,8 +245,8 @@ WITH given AS MATERIALIZED (
 	FOR UPDATE OF q
 ), returned AS (
 	UPDATE api_quota q
-	SET leased = greatest(0, q.leased - s.sent - s.unused), used = greatest(0,
-		q.used - s.unused)
+	SET leased = greatest(0, q.leased - s.sent - s.unused),
+		used = greatest(0, q.used - s.unused)
 	FROM quotas s
 	WHERE q.provider = s.provider AND q.day = s.day
 	RETURNING 1

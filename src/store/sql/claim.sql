@@ -6,8 +6,8 @@
 
 -- name: claim
 WITH pause AS MATERIALIZED (
-	SELECT coalesce(note, '') AS note FROM backfill_control WHERE paused AND (until IS NULL
-		OR until > now())
+	SELECT coalesce(note, '') AS note FROM backfill_control
+	WHERE paused AND (until IS NULL OR until > now())
 ), counts AS MATERIALIZED (
 	SELECT count(*) FILTER (WHERE status = 'pending') AS pending,
 		count(*) FILTER (WHERE status = 'processing') AS processing,
@@ -20,8 +20,7 @@ WITH pause AS MATERIALIZED (
 	SELECT id FROM backfill_log
 	WHERE year BETWEEN $2::int AND $3::int
 		AND (($4::bool AND status = 'pending')
-			OR (status = 'retry' AND (next_attempt_at IS NULL
-				OR next_attempt_at <= now()))
+			OR (status = 'retry' AND coalesce(next_attempt_at, now()) <= now())
 			OR ($5::bool AND status = 'failed' AND coalesce(retry_count, 0) < 5))
 	ORDER BY year DESC, month DESC
 	LIMIT $1::int
@@ -29,8 +28,7 @@ WITH pause AS MATERIALIZED (
 	SELECT id, year, month, status FROM backfill_log
 	WHERE year BETWEEN $2::int AND $3::int
 		AND (($4::bool AND status = 'pending')
-			OR (status = 'retry' AND (next_attempt_at IS NULL
-				OR next_attempt_at <= now()))
+			OR (status = 'retry' AND coalesce(next_attempt_at, now()) <= now())
 			OR ($5::bool AND status = 'failed' AND coalesce(retry_count, 0) < 5))
 		AND NOT EXISTS (SELECT FROM pause)
 	ORDER BY year DESC, month DESC
@@ -43,8 +41,8 @@ WITH pause AS MATERIALIZED (
 	SET status = 'processing', claimed_from = l.status, fence = b.fence + 1,
 		job_id = CASE WHEN b.job_id IS NOT NULL AND (l.status = 'retry' OR EXISTS (
 				SELECT FROM backfill_jobs j
-				WHERE j.job_id = b.job_id AND j.status NOT IN ('complete',
-					'failed')))
+				WHERE j.job_id = b.job_id
+					AND j.status NOT IN ('complete', 'failed')))
 			THEN b.job_id ELSE gen_random_uuid() END,
 		owner = $6::text, owner_id = $7::int, started_at = now(), completed_at = NULL,
 		progressed_at = now(), error_message = NULL, next_attempt_at = NULL
@@ -59,33 +57,29 @@ WITH pause AS MATERIALIZED (
 	ON CONFLICT (job_id) DO UPDATE
 	SET fence = excluded.fence, status = 'queued', progress = excluded.progress, error = NULL,
 		instance = excluded.instance, instance_id = excluded.instance_id,
-			updated_at = now(),
-		completed_at = NULL
+		updated_at = now(), completed_at = NULL
 	RETURNING j.job_id, j.batch_size, j.prompt_variant, j.model_override, j.max_quota
 ), events AS (
 	INSERT INTO backfill_events (year, month, fence, step, instance, job_id, from_stage,
 		to_stage, event, detail)
-	SELECT m.year, m.month, m.fence, 1, $6::text, m.job_id, m.claimed_from, coalesce(m.stage,
-		'claimed'),
-		'claimed', jsonb_build_object('retry_count', m.retry_count)
+	SELECT m.year, m.month, m.fence, 1, $6::text, m.job_id, m.claimed_from,
+		coalesce(m.stage, 'claimed'), 'claimed',
+		jsonb_build_object('retry_count', m.retry_count)
 	FROM moved m, (SELECT count(*) FROM jobs) AS before
 	ORDER BY m.year DESC, m.month DESC
 	RETURNING 1
 )
 SELECT m.year, m.month, m.fence, m.job_id, m.stage, m.claimed_from, m.retry_count, m.round,
-	m.isbndb_calls,
-	coalesce(j.batch_size, m.batch_size, 20) AS batch_size,
+	m.isbndb_calls, coalesce(j.batch_size, m.batch_size, 20) AS batch_size,
 	coalesce(j.prompt_variant, m.prompt_variant, 'baseline') AS prompt_variant,
 	j.model_override, coalesce(j.max_quota, 0) AS max_quota, false AS dry_run, 1 AS last_step,
 	m.status, m.books_generated, m.isbns_resolved, m.isbns_queued, m.resolution_rate,
-		m.error_message,
-	m.gemini_calls, m.xai_calls, m.cost_usd, m.owner, m.prompt_variant AS own_variant,
-	backfill_time(m.started_at) AS started_at, backfill_time(m.completed_at) AS completed_at,
-	backfill_time(m.next_attempt_at) AS next_attempt_at,
-	c.pending - f.pending AS total_pending, c.processing + f.n AS total_processing,
-	c.completed AS total_completed, c.failed - f.failed AS total_failed,
-		c.retry - f.retry AS total_retry,
-	c.total AS total_all,
+	m.error_message, m.gemini_calls, m.xai_calls, m.cost_usd, m.owner,
+	m.prompt_variant AS own_variant, backfill_time(m.started_at) AS started_at,
+	backfill_time(m.completed_at) AS completed_at,
+	backfill_time(m.next_attempt_at) AS next_attempt_at, c.pending - f.pending AS total_pending,
+	c.processing + f.n AS total_processing, c.completed AS total_completed,
+	c.failed - f.failed AS total_failed, c.retry - f.retry AS total_retry, c.total AS total_all,
 	(SELECT count(*) FROM matching x WHERE x.id NOT IN (SELECT id FROM moved)) AS skipped,
 	(SELECT note FROM pause) AS paused
 FROM counts c
@@ -110,27 +104,23 @@ WITH counts AS MATERIALIZED (
 	SELECT * FROM backfill_log
 	WHERE year BETWEEN $2::int AND $3::int
 		AND (status = 'pending'
-			OR (status = 'retry' AND (next_attempt_at IS NULL
-				OR next_attempt_at <= now()))
+			OR (status = 'retry' AND coalesce(next_attempt_at, now()) <= now())
 			OR ($4::bool AND status = 'failed' AND coalesce(retry_count, 0) < 5))
 	ORDER BY year DESC, month DESC
 	LIMIT $1::int
 )
 SELECT m.year, m.month, m.stage, m.retry_count, m.isbndb_calls, m.status, m.books_generated,
-	m.isbns_resolved,
-	m.isbns_queued, m.resolution_rate, m.error_message, m.gemini_calls, m.xai_calls,
-		m.cost_usd, m.owner,
-	m.prompt_variant AS own_variant,
+	m.isbns_resolved, m.isbns_queued, m.resolution_rate, m.error_message, m.gemini_calls,
+	m.xai_calls, m.cost_usd, m.owner, m.prompt_variant AS own_variant,
 	backfill_time(m.started_at) AS started_at, backfill_time(m.completed_at) AS completed_at,
-	backfill_time(m.next_attempt_at) AS next_attempt_at,
-	c.*, 0 AS skipped, NULL::text AS paused
+	backfill_time(m.next_attempt_at) AS next_attempt_at, c.*, 0 AS skipped, NULL::text AS paused
 FROM counts c LEFT JOIN m ON true
 ORDER BY m.year DESC, m.month DESC
 
 -- name: rescue
 WITH pause AS MATERIALIZED (
-	SELECT coalesce(note, '') AS note FROM backfill_control WHERE paused AND (until IS NULL
-		OR until > now())
+	SELECT coalesce(note, '') AS note FROM backfill_control
+	WHERE paused AND (until IS NULL OR until > now())
 ), counts AS MATERIALIZED (
 	SELECT count(*) FILTER (WHERE status = 'pending') AS total_pending,
 		count(*) FILTER (WHERE status = 'processing') AS total_processing,
@@ -143,8 +133,8 @@ WITH pause AS MATERIALIZED (
 	SELECT * FROM unnest($1::int[], $2::int[], $3::bigint[]) AS t (year, month, fence)
 ), picked AS MATERIALIZED (
 	SELECT b.id, b.year, b.month, b.job_id,
-		coalesce(b.progressed_at, b.started_at,
-			b.created_at) <= now() - $4::bigint * interval '1 ms' AS stuck
+		coalesce(b.progressed_at, b.started_at, b.created_at) <= now()
+			- $4::bigint * interval '1 ms' AS stuck
 	FROM asked a JOIN backfill_log b ON b.year = a.year AND b.month = a.month
 		AND b.fence = a.fence
 	WHERE b.status = 'processing' AND NOT EXISTS (SELECT FROM pause)
@@ -157,8 +147,7 @@ WITH pause AS MATERIALIZED (
 	UPDATE backfill_log b
 	SET fence = b.fence + 1, job_id = coalesce(b.job_id, gen_random_uuid()), owner = $5::text,
 		owner_id = $6::int, started_at = coalesce(b.started_at, now()),
-			progressed_at = now(),
-		claimed_from = coalesce(b.claimed_from, 'pending')
+		progressed_at = now(), claimed_from = coalesce(b.claimed_from, 'pending')
 	FROM locked l
 	WHERE b.id = l.id AND (l.ok OR l.stuck)
 	RETURNING b.*, l.stuck
@@ -180,16 +169,14 @@ WITH pause AS MATERIALIZED (
 	RETURNING 1
 )
 SELECT m.year, m.month, m.fence, m.job_id, m.stage, m.claimed_from, m.retry_count, m.round,
-	m.isbndb_calls,
-	coalesce(j.batch_size, m.batch_size, 20) AS batch_size,
+	m.isbndb_calls, coalesce(j.batch_size, m.batch_size, 20) AS batch_size,
 	coalesce(j.prompt_variant, m.prompt_variant, 'baseline') AS prompt_variant,
 	j.model_override, coalesce(j.max_quota, 0) AS max_quota, false AS dry_run, 1 AS last_step,
 	m.status, m.books_generated, m.isbns_resolved, m.isbns_queued, m.resolution_rate,
-		m.error_message,
-	m.gemini_calls, m.xai_calls, m.cost_usd, m.owner, m.prompt_variant AS own_variant,
-	backfill_time(m.started_at) AS started_at, backfill_time(m.completed_at) AS completed_at,
-	backfill_time(m.next_attempt_at) AS next_attempt_at,
-	c.*,
+	m.error_message, m.gemini_calls, m.xai_calls, m.cost_usd, m.owner,
+	m.prompt_variant AS own_variant, backfill_time(m.started_at) AS started_at,
+	backfill_time(m.completed_at) AS completed_at,
+	backfill_time(m.next_attempt_at) AS next_attempt_at, c.*,
 	(SELECT count(*) FROM asked) - (SELECT count(*) FROM moved) AS skipped,
 	(SELECT note FROM pause) AS paused
 FROM counts c
@@ -202,24 +189,24 @@ INSERT INTO backfill_log (year, month, status, batch_size, prompt_variant)
 SELECT $1::int, $2::int, 'pending', $3::int, CASE WHEN $1::int >= $4::int THEN $5::text
 	ELSE $6::text END
 WHERE NOT EXISTS (SELECT FROM backfill_log WHERE year = $1::int AND month = $2::int)
-	AND NOT EXISTS (SELECT FROM backfill_control WHERE paused AND (until IS NULL
-		OR until > now()))
+	AND NOT EXISTS (SELECT FROM backfill_control WHERE paused
+		AND (until IS NULL OR until > now()))
 ON CONFLICT (year, month) DO NOTHING
 
 -- A month by name ($1 > 0) whatever its count and wait, or the next in order. An older job that
 -- still waits for the month is superseded: it could never end by itself.
 -- name: harvest
 WITH pause AS MATERIALIZED (
-	SELECT coalesce(note, '') AS note FROM backfill_control WHERE paused AND (until IS NULL
-		OR until > now())
+	SELECT coalesce(note, '') AS note FROM backfill_control
+	WHERE paused AND (until IS NULL OR until > now())
 ), picked AS MATERIALIZED (
 	SELECT id, year, month, status, job_id AS old_job FROM backfill_log
 	WHERE CASE WHEN $1::int > 0
-			THEN year = $1::int AND month = $2::int AND status IN ('pending', 'retry',
-				'failed')
+			THEN year = $1::int AND month = $2::int
+				AND status IN ('pending', 'retry', 'failed')
 			ELSE year BETWEEN $3::int AND $4::int AND (status = 'pending'
-				OR (status = 'retry' AND (next_attempt_at IS NULL
-					OR next_attempt_at <= now()))) END
+				OR (status = 'retry' AND coalesce(next_attempt_at, now()) <= now()))
+					END
 		AND NOT EXISTS (SELECT FROM pause)
 	ORDER BY year DESC, month DESC
 	LIMIT 1
@@ -230,9 +217,9 @@ WITH pause AS MATERIALIZED (
 ), moved AS (
 	UPDATE backfill_log b
 	SET status = 'processing', claimed_from = l.status, fence = b.fence + 1,
-		job_id = gen_random_uuid(),
-		owner = $5::text, owner_id = $6::int, started_at = now(), completed_at = NULL,
-		progressed_at = now(), error_message = NULL, next_attempt_at = NULL
+		job_id = gen_random_uuid(), owner = $5::text, owner_id = $6::int,
+		started_at = now(), completed_at = NULL, progressed_at = now(),
+		error_message = NULL, next_attempt_at = NULL
 	FROM locked l
 	WHERE b.id = l.id AND l.ok
 	RETURNING b.*, l.old_job
@@ -245,8 +232,7 @@ WITH pause AS MATERIALIZED (
 	RETURNING 1
 ), jobs AS (
 	INSERT INTO backfill_jobs AS j (job_id, year, month, fence, status, progress, instance,
-		instance_id,
-		batch_size, prompt_variant, model_override, experiment_id, max_quota)
+		instance_id, batch_size, prompt_variant, model_override, experiment_id, max_quota)
 	SELECT job_id, year, month, fence, 'queued', 'waiting for a free slot', owner, owner_id,
 		nullif($7::int, 0), $8::text, $9::text, $10::text, nullif($11::int, 0)
 	FROM moved
@@ -254,15 +240,15 @@ WITH pause AS MATERIALIZED (
 ), events AS (
 	INSERT INTO backfill_events (year, month, fence, step, instance, job_id, from_stage,
 		to_stage, event, detail)
-	SELECT m.year, m.month, m.fence, 1, $5::text, m.job_id, m.claimed_from, coalesce(m.stage,
-		'claimed'),
+	SELECT m.year, m.month, m.fence, 1, $5::text, m.job_id, m.claimed_from,
+		coalesce(m.stage, 'claimed'),
 		'claimed', jsonb_strip_nulls(jsonb_build_object('by', 'harvest', 'batch_size',
 			nullif($7::int, 0),
 			'prompt_variant', $8::text, 'model_override', $9::text, 'experiment_id',
 				$10::text,
 			'max_quota', nullif($11::int, 0)))
-	FROM moved m, (SELECT count(*) FROM jobs) AS before, (SELECT count(*)
-		FROM superseded) AS first
+	FROM moved m, (SELECT count(*) FROM jobs) AS before,
+		(SELECT count(*) FROM superseded) AS first
 	RETURNING 1
 )
 SELECT CASE
@@ -273,10 +259,8 @@ SELECT CASE
 			THEN 'completed'
 		WHEN $1::int = 0 AND NOT EXISTS (SELECT FROM picked) THEN 'nothing'
 		ELSE 'in_flight' END AS result,
-	p.note,
-	m.year, m.month, m.fence, m.job_id, m.stage, m.claimed_from, m.retry_count, m.round,
-		m.isbndb_calls,
-	coalesce(j.batch_size, m.batch_size, 20) AS batch_size,
+	p.note, m.year, m.month, m.fence, m.job_id, m.stage, m.claimed_from, m.retry_count, m.round,
+	m.isbndb_calls, coalesce(j.batch_size, m.batch_size, 20) AS batch_size,
 	coalesce(j.prompt_variant, m.prompt_variant, 'baseline') AS prompt_variant,
 	j.model_override, coalesce(j.max_quota, 0) AS max_quota, false AS dry_run, 1 AS last_step
 FROM (VALUES (1)) AS one (x)
@@ -286,15 +270,15 @@ LEFT JOIN (moved m JOIN jobs j ON j.job_id = m.job_id) ON true
 -- A rehearsal: a job row and nothing else; completed months may be rehearsed, those in flight not.
 -- name: harvest_dry
 WITH pause AS MATERIALIZED (
-	SELECT coalesce(note, '') AS note FROM backfill_control WHERE paused AND (until IS NULL
-		OR until > now())
+	SELECT coalesce(note, '') AS note FROM backfill_control
+	WHERE paused AND (until IS NULL OR until > now())
 ), month AS MATERIALIZED (
 	SELECT year, month, status, retry_count, isbndb_calls, batch_size, prompt_variant
 		FROM backfill_log
 	WHERE CASE WHEN $1::int > 0 THEN year = $1::int AND month = $2::int
 			ELSE year BETWEEN $3::int AND $4::int AND (status = 'pending'
-				OR (status = 'retry' AND (next_attempt_at IS NULL
-					OR next_attempt_at <= now()))) END
+				OR (status = 'retry' AND coalesce(next_attempt_at, now()) <= now()))
+					END
 	ORDER BY year DESC, month DESC
 	LIMIT 1
 ), target AS MATERIALIZED (
@@ -305,11 +289,9 @@ WITH pause AS MATERIALIZED (
 	WHERE $1::int > 0 AND NOT EXISTS (SELECT FROM month)
 ), jobs AS (
 	INSERT INTO backfill_jobs AS j (job_id, year, month, status, dry_run, progress, instance,
-		instance_id,
-		batch_size, prompt_variant, model_override, experiment_id, max_quota)
+		instance_id, batch_size, prompt_variant, model_override, experiment_id, max_quota)
 	SELECT gen_random_uuid(), year, month, 'queued', true, 'waiting for a free slot', $5::text,
-		$6::int,
-		nullif($7::int, 0), $8::text, $9::text, $10::text, nullif($11::int, 0)
+		$6::int, nullif($7::int, 0), $8::text, $9::text, $10::text, nullif($11::int, 0)
 	FROM target
 	WHERE status <> 'processing' AND NOT EXISTS (SELECT FROM pause)
 	RETURNING j.*
@@ -319,10 +301,9 @@ SELECT CASE
 		WHEN p.note IS NOT NULL THEN 'paused'
 		WHEN t.year IS NULL THEN 'nothing'
 		ELSE 'in_flight' END AS result,
-	p.note,
-	t.year, t.month, 0 AS fence, j.job_id, NULL::text AS stage, t.status AS claimed_from,
-		t.retry_count,
-	0 AS round, 0 AS isbndb_calls, coalesce(j.batch_size, t.batch_size, 20) AS batch_size,
+	p.note, t.year, t.month, 0 AS fence, j.job_id, NULL::text AS stage,
+	t.status AS claimed_from, t.retry_count, 0 AS round, 0 AS isbndb_calls,
+	coalesce(j.batch_size, t.batch_size, 20) AS batch_size,
 	coalesce(j.prompt_variant, t.prompt_variant, 'baseline') AS prompt_variant,
 	j.model_override, coalesce(j.max_quota, 0) AS max_quota, true AS dry_run, 0 AS last_step
 FROM (VALUES (1)) AS one (x)

@@ -7,10 +7,9 @@
 WITH mine AS MATERIALIZED (
 	SELECT b.id FROM backfill_log b
 	WHERE b.year = $1::int AND b.month = $2::int AND b.fence = $3::bigint
-		AND b.status = 'processing'
-		AND NOT EXISTS (SELECT FROM backfill_events e WHERE e.year = b.year
-			AND e.month = b.month
-			AND e.fence = b.fence AND e.step = $4::int)
+		AND b.status = 'processing' AND NOT EXISTS (
+			SELECT FROM backfill_events e WHERE e.year = b.year AND e.month = b.month
+				AND e.fence = b.fence AND e.step = $4::int)
 	FOR UPDATE OF b
 ), moved AS (
 	UPDATE backfill_log b SET stage = $8::text, progressed_at = now()
@@ -20,25 +19,22 @@ WITH mine AS MATERIALIZED (
 	INSERT INTO backfill_events (year, month, fence, step, instance, job_id, from_stage,
 		to_stage, event, detail)
 	SELECT $1::int, $2::int, $3::bigint, $4::int, $5::text, coalesce($6::uuid, m.job_id),
-		$7::text, $8::text,
-		$9::text, $10::jsonb
+		$7::text, $8::text, $9::text, $10::jsonb
 	FROM moved m
 	RETURNING 1
 )
 SELECT CASE WHEN EXISTS (SELECT FROM event) OR EXISTS (
 		SELECT FROM backfill_events WHERE year = $1::int AND month = $2::int
-			AND fence = $3::bigint
-			AND step = $4::int)
+			AND fence = $3::bigint AND step = $4::int)
 	THEN 'done' ELSE 'not_mine' END AS outcome
 
 -- name: answer
 WITH mine AS MATERIALIZED (
 	SELECT b.id FROM backfill_log b
 	WHERE b.year = $1::int AND b.month = $2::int AND b.fence = $3::bigint
-		AND b.status = 'processing'
-		AND NOT EXISTS (SELECT FROM backfill_events e WHERE e.year = b.year
-			AND e.month = b.month
-			AND e.fence = b.fence AND e.step = $4::int)
+		AND b.status = 'processing' AND NOT EXISTS (
+			SELECT FROM backfill_events e WHERE e.year = b.year AND e.month = b.month
+				AND e.fence = b.fence AND e.step = $4::int)
 	FOR UPDATE OF b
 ), moved AS (
 	UPDATE backfill_log b SET cost_usd = b.cost_usd + $20::numeric, progressed_at = now()
@@ -46,29 +42,24 @@ WITH mine AS MATERIALIZED (
 	RETURNING b.job_id
 ), kept AS (
 	INSERT INTO backfill_answers (year, month, round, provider, fence, job_id, variant, model,
-		outcome, reason,
-		body, tokens_in, tokens_out, cost_usd, latency_ms, http_status)
+		outcome, reason, body, tokens_in, tokens_out, cost_usd, latency_ms, http_status)
 	SELECT $1::int, $2::int, $11::int, $12::text, $3::bigint, coalesce($6::uuid, m.job_id),
-		$13::text,
-		$14::text, $15::text, $16::text, $17::text, $18::bigint, $19::bigint, $20::numeric,
-			$21::bigint,
-		$22::int
+		$13::text, $14::text, $15::text, $16::text, $17::text, $18::bigint, $19::bigint,
+		$20::numeric, $21::bigint, $22::int
 	FROM moved m
 	ON CONFLICT (year, month, round, provider) DO UPDATE
 	SET fence = excluded.fence, job_id = excluded.job_id, variant = excluded.variant,
-		model = excluded.model,
-		outcome = excluded.outcome, reason = excluded.reason, body = excluded.body,
-		tokens_in = excluded.tokens_in, tokens_out = excluded.tokens_out,
-			cost_usd = excluded.cost_usd,
+		model = excluded.model, outcome = excluded.outcome, reason = excluded.reason,
+		body = excluded.body, tokens_in = excluded.tokens_in,
+		tokens_out = excluded.tokens_out, cost_usd = excluded.cost_usd,
 		latency_ms = excluded.latency_ms, http_status = excluded.http_status,
-			created_at = now()
+		created_at = now()
 	RETURNING 1
 ), used AS (
 	INSERT INTO api_usage AS u (provider, day, instance, year, month, tokens_in, tokens_out,
 		cost_usd)
 	SELECT $12::text, backfill_provider_day($12::text, now()), $5::text, $1::int, $2::int,
-		$18::bigint,
-		$19::bigint, $20::numeric
+		$18::bigint, $19::bigint, $20::numeric
 	FROM mine
 	ON CONFLICT (provider, day, instance, year, month) DO UPDATE
 	SET tokens_in = u.tokens_in + excluded.tokens_in,
@@ -81,45 +72,40 @@ WITH mine AS MATERIALIZED (
 	SELECT $1::int, $2::int, $3::bigint, $4::int, $5::text, coalesce($6::uuid, m.job_id),
 		$7::text, $8::text,
 		$9::text, jsonb_strip_nulls(jsonb_build_object('provider', $12::text, 'outcome',
-			$15::text,
-			'reason', left($16::text, 500), 'variant', $13::text, 'model', $14::text,
-			'tokens_in', $18::bigint, 'tokens_out', $19::bigint, 'cost_usd',
-				$20::numeric,
-			'latency_ms', $21::bigint, 'http', nullif($22::int, 0)))
+			$15::text, 'reason', left($16::text, 500), 'variant', $13::text, 'model',
+			$14::text, 'tokens_in', $18::bigint, 'tokens_out', $19::bigint, 'cost_usd',
+			$20::numeric, 'latency_ms', $21::bigint, 'http', nullif($22::int, 0)))
 				|| coalesce($10::jsonb, '{}')
 	FROM moved m, (SELECT count(*) FROM kept) AS before, (SELECT count(*) FROM used) AS first
 	RETURNING 1
 )
 SELECT CASE WHEN EXISTS (SELECT FROM event) OR EXISTS (
 		SELECT FROM backfill_events WHERE year = $1::int AND month = $2::int
-			AND fence = $3::bigint
-			AND step = $4::int)
+			AND fence = $3::bigint AND step = $4::int)
 	THEN 'done' ELSE 'not_mine' END AS outcome
 
 -- name: answers
 SELECT provider, round, variant, model, outcome, reason, body, http_status, tokens_in, tokens_out,
-	cost_usd,
-	latency_ms
+	cost_usd, latency_ms
 FROM backfill_answers
 WHERE year = $1::int AND month = $2::int AND round = $3::int
 ORDER BY created_at, provider
 
 -- name: complete
 WITH mine AS MATERIALIZED (
-	SELECT b.id, b.year, b.month, b.job_id, b.started_at, coalesce(b.isbns_queued,
-		0) AS queued_before
+	SELECT b.id, b.year, b.month, b.job_id, b.started_at,
+		coalesce(b.isbns_queued, 0) AS queued_before
 	FROM backfill_log b
 	WHERE b.year = $1::int AND b.month = $2::int AND b.fence = $3::bigint
-		AND b.status = 'processing'
-		AND NOT EXISTS (SELECT FROM backfill_events e WHERE e.year = b.year
-			AND e.month = b.month
-			AND e.fence = b.fence AND e.step = $4::int)
+		AND b.status = 'processing' AND NOT EXISTS (
+			SELECT FROM backfill_events e WHERE e.year = b.year AND e.month = b.month
+				AND e.fence = b.fence AND e.step = $4::int)
 	FOR UPDATE OF b
 ), books AS MATERIALIZED (
 	SELECT c.id, c.ord, c.isbn13, c.generated_by,
 		CASE WHEN c.isbn13 IS NULL THEN c.id
-			ELSE first_value(c.id) OVER (PARTITION BY c.isbn13
-				ORDER BY c.ord) END AS keep
+			ELSE first_value(c.id) OVER (PARTITION BY c.isbn13 ORDER BY c.ord)
+				END AS keep
 	FROM backfill_candidates c JOIN mine m ON c.year = m.year AND c.month = m.month
 	WHERE c.state <> 'merged'
 ), merged AS (
@@ -144,11 +130,9 @@ WITH mine AS MATERIALIZED (
 	WHERE b.isbn13 IS NOT NULL AND b.keep = b.id
 ), queued AS (
 	INSERT INTO enrichment_queue (id, entity_type, entity_key, providers_to_try, priority,
-		status, retry_count,
-		max_retries, queued_by, job_id)
+		status, retry_count, max_retries, queued_by, job_id)
 	SELECT gen_random_uuid(), 'edition', i.isbn13, ARRAY['isbndb', 'wikidata', 'open_library',
-		'archive_org'],
-		5, 'pending', 0, $11::int, 'backfilld', m.job_id
+		'archive_org'], 5, 'pending', 0, $11::int, 'backfilld', m.job_id
 	FROM isbns i, mine m
 	WHERE NOT i.enriched AND NOT EXISTS (
 		SELECT FROM enrichment_queue q WHERE q.entity_type = 'edition'
@@ -179,14 +163,11 @@ WITH mine AS MATERIALIZED (
 	SET status = 'complete', error = NULL, updated_at = now(), completed_at = now(),
 		progress = 'completed',
 		stats = jsonb_build_object('books_generated', m.books_generated, 'isbns_resolved',
-			m.isbns_resolved,
-			'isbn_resolution_rate', m.resolution_rate, 'isbns_sent_to_enrichment',
-				m.isbns_queued,
-			'already_enriched', m.already_enriched, 'synthetic_works',
-				m.synthetic_works,
-			'gemini_calls', coalesce(m.gemini_calls, 0), 'xai_calls',
-				coalesce(m.xai_calls, 0),
-			'isbndb_calls', coalesce(m.isbndb_calls, 0),
+			m.isbns_resolved, 'isbn_resolution_rate', m.resolution_rate,
+			'isbns_sent_to_enrichment',
+			m.isbns_queued, 'already_enriched', m.already_enriched, 'synthetic_works',
+			m.synthetic_works, 'gemini_calls', coalesce(m.gemini_calls, 0), 'xai_calls',
+			coalesce(m.xai_calls, 0), 'isbndb_calls', coalesce(m.isbndb_calls, 0),
 			'total_api_calls', coalesce(m.gemini_calls, 0) + coalesce(m.xai_calls, 0)
 				+ coalesce(m.isbndb_calls, 0) + m.free_calls,
 			'cost_usd', m.cost_usd)
@@ -198,12 +179,12 @@ WITH mine AS MATERIALIZED (
 		to_stage, event, detail)
 	SELECT $1::int, $2::int, $3::bigint, $4::int, $5::text, coalesce($6::uuid, m.job_id),
 		$7::text, $8::text,
-		$9::text, jsonb_build_object('books_generated', m.books_generated,
-			'isbns_resolved', m.isbns_resolved,
-			'resolution_rate', m.resolution_rate, 'isbns_queued', m.isbns_queued,
-			'already_enriched', m.already_enriched, 'merged', m.merged, 'cost_usd',
-				m.cost_usd,
-			'gemini_calls', m.gemini_calls, 'xai_calls', m.xai_calls, 'isbndb_calls',
+		$9::text, jsonb_build_object('books_generated', m.books_generated, 'isbns_resolved',
+			m.isbns_resolved, 'resolution_rate', m.resolution_rate, 'isbns_queued',
+			m.isbns_queued, 'already_enriched', m.already_enriched, 'merged', m.merged,
+			'cost_usd',
+			m.cost_usd, 'gemini_calls', m.gemini_calls, 'xai_calls', m.xai_calls,
+			'isbndb_calls',
 				m.isbndb_calls)
 			|| coalesce($10::jsonb, '{}')
 	FROM moved m, (SELECT count(*) FROM job) AS before
@@ -211,8 +192,7 @@ WITH mine AS MATERIALIZED (
 )
 SELECT CASE WHEN EXISTS (SELECT FROM event) OR EXISTS (
 		SELECT FROM backfill_events WHERE year = $1::int AND month = $2::int
-			AND fence = $3::bigint
-			AND step = $4::int)
+			AND fence = $3::bigint AND step = $4::int)
 	THEN 'done' ELSE 'not_mine' END AS outcome,
 	(SELECT pg_notify('enrichment_queue', '') FROM moved WHERE newly_queued > 0) AS told
 
@@ -222,14 +202,13 @@ WITH mine AS MATERIALIZED (
 	SELECT b.id, f.n, CASE WHEN $14::bool THEN 'failed' WHEN NOT $13::bool THEN 'retry'
 			WHEN f.n >= 5 THEN 'failed' ELSE 'retry' END AS status
 	FROM backfill_log b, LATERAL (
-		SELECT CASE WHEN $13::bool AND NOT $14::bool THEN least(coalesce(b.retry_count,
-			0) + 1, 5)
+		SELECT CASE WHEN $13::bool AND NOT $14::bool
+			THEN least(coalesce(b.retry_count, 0) + 1, 5)
 			ELSE coalesce(b.retry_count, 0) END AS n) AS f
 	WHERE b.year = $1::int AND b.month = $2::int AND b.fence = $3::bigint
-		AND b.status = 'processing'
-		AND NOT EXISTS (SELECT FROM backfill_events e WHERE e.year = b.year
-			AND e.month = b.month
-			AND e.fence = b.fence AND e.step = $4::int)
+		AND b.status = 'processing' AND NOT EXISTS (
+			SELECT FROM backfill_events e WHERE e.year = b.year AND e.month = b.month
+				AND e.fence = b.fence AND e.step = $4::int)
 	FOR UPDATE OF b
 ), moved AS (
 	UPDATE backfill_log b
@@ -237,8 +216,8 @@ WITH mine AS MATERIALIZED (
 		progressed_at = now(), stage = nullif($16::text, ''),
 		round = b.round + CASE WHEN $15::bool THEN 1 ELSE 0 END,
 		completed_at = CASE f.status WHEN 'failed' THEN greatest(now(), b.started_at) END,
-		next_attempt_at = CASE f.status WHEN 'retry'
-			THEN now() + $12::bigint * interval '1 ms' END,
+		next_attempt_at = CASE f.status WHEN 'retry' THEN now()
+			+ $12::bigint * interval '1 ms' END,
 		owner = NULL, owner_id = NULL
 	FROM mine f
 	WHERE b.id = f.id
@@ -258,26 +237,24 @@ WITH mine AS MATERIALIZED (
 	SELECT $1::int, $2::int, $3::bigint, $4::int, $5::text, coalesce($6::uuid, m.job_id),
 		$7::text, m.status,
 		$9::text, jsonb_strip_nulls(jsonb_build_object('error', $11::text, 'retry_count',
-			m.retry_count,
-			'resume', m.stage, 'next_attempt_at', backfill_time(m.next_attempt_at),
+			m.retry_count, 'resume', m.stage, 'next_attempt_at',
+			backfill_time(m.next_attempt_at),
 			'asked_for', nullif($8::text, m.status))) || coalesce($10::jsonb, '{}')
 	FROM moved m, (SELECT count(*) FROM job) AS before
 	RETURNING 1
 )
 SELECT CASE WHEN EXISTS (SELECT FROM event) OR EXISTS (
 		SELECT FROM backfill_events WHERE year = $1::int AND month = $2::int
-			AND fence = $3::bigint
-			AND step = $4::int)
+			AND fence = $3::bigint AND step = $4::int)
 	THEN 'done' ELSE 'not_mine' END AS outcome
 
 -- name: release
 WITH mine AS MATERIALIZED (
 	SELECT b.id, coalesce(b.claimed_from, 'pending') AS status FROM backfill_log b
 	WHERE b.year = $1::int AND b.month = $2::int AND b.fence = $3::bigint
-		AND b.status = 'processing'
-		AND NOT EXISTS (SELECT FROM backfill_events e WHERE e.year = b.year
-			AND e.month = b.month
-			AND e.fence = b.fence AND e.step = $4::int)
+		AND b.status = 'processing' AND NOT EXISTS (
+			SELECT FROM backfill_events e WHERE e.year = b.year AND e.month = b.month
+				AND e.fence = b.fence AND e.step = $4::int)
 	FOR UPDATE OF b
 ), moved AS (
 	UPDATE backfill_log b
@@ -305,8 +282,7 @@ WITH mine AS MATERIALIZED (
 )
 SELECT CASE WHEN EXISTS (SELECT FROM event) OR EXISTS (
 		SELECT FROM backfill_events WHERE year = $1::int AND month = $2::int
-			AND fence = $3::bigint
-			AND step = $4::int)
+			AND fence = $3::bigint AND step = $4::int)
 	THEN 'done' ELSE 'not_mine' END AS outcome
 
 -- name: touch
@@ -327,9 +303,8 @@ WHERE NOT EXISTS (SELECT FROM mine m WHERE m.year = a.year AND m.month = a.month
 -- name: job
 WITH moved AS (
 	UPDATE backfill_jobs
-	SET status = $2::text, progress = coalesce($3::text, progress), stats = coalesce($4::jsonb,
-		stats),
-		error = $5::text, updated_at = now(),
+	SET status = $2::text, progress = coalesce($3::text, progress),
+		stats = coalesce($4::jsonb, stats), error = $5::text, updated_at = now(),
 		completed_at = CASE WHEN $2::text IN ('complete', 'failed')
 			THEN coalesce(completed_at, now()) END
 	WHERE job_id = $1::uuid

@@ -29,13 +29,13 @@ WITH made AS (
 		completed_at = now()
 	FROM got g
 	WHERE j.dry_run AND j.status NOT IN ('complete', 'failed')
-		AND j.instance_id IS DISTINCT FROM g.id AND j.instance_id NOT IN (SELECT id
-			FROM others)
+		AND j.instance_id IS DISTINCT FROM g.id
+			AND j.instance_id NOT IN (SELECT id FROM others)
 	RETURNING 1
 )
 SELECT g.id, g.ok, NOT EXISTS (SELECT FROM others) AS alone,
-	(extract(epoch FROM clock_timestamp() - pg_postmaster_start_time()) * 1000)::bigint AS
-		up_ms,
+	(extract(epoch FROM clock_timestamp()
+		- pg_postmaster_start_time()) * 1000)::bigint AS up_ms,
 	set_config('backfill.session', $6::text, false) AS token,
 	(SELECT count(*) FROM ended) AS ended, (SELECT count(*) FROM dead) AS dead
 FROM got g
@@ -86,15 +86,15 @@ WITH mine AS MATERIALIZED (
 		AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 ), busy AS MATERIALIZED (
 	SELECT b.year, b.month, b.fence, b.year * 12 + b.month - 1 AS key, b.job_id, b.owner_id,
-		coalesce(b.progressed_at, b.started_at,
-			b.created_at) <= now() - $4::bigint * interval '1 ms' AS stuck,
+		coalesce(b.progressed_at, b.started_at, b.created_at) <= now()
+			- $4::bigint * interval '1 ms' AS stuck,
 		EXISTS (SELECT FROM mine m WHERE m.year = b.year AND m.month = b.month
 			AND m.fence = b.fence) AS mine
 	FROM backfill_log b WHERE b.status = 'processing'
 ), locked AS MATERIALIZED (
 	SELECT pg_try_advisory_lock(1112949069, b.key) FROM busy b
-	WHERE b.mine AND NOT EXISTS (SELECT FROM held h WHERE h.class = 1112949069
-		AND h.key = b.key AND h.own)
+	WHERE b.mine AND NOT EXISTS (SELECT FROM held h WHERE h.class = 1112949069 AND h.key = b.key
+		AND h.own)
 ), dropped AS MATERIALIZED (
 	SELECT pg_advisory_unlock(1112949069, h.key::int) FROM held h
 	WHERE h.class = 1112949069 AND h.own AND $5::int > 0
@@ -105,9 +105,8 @@ SELECT 'clock' AS kind, (extract(epoch FROM now()) * 1000000)::bigint AS a,
 	(extract(epoch FROM now() - CASE WHEN pg_walfile_name(pg_current_wal_lsn()) LIKE '00000001%'
 		THEN pg_postmaster_start_time()
 		ELSE greatest(pg_postmaster_start_time(), (
-			SELECT backend_start
-				FROM pg_stat_get_activity(pg_backend_pid()))) END) * 1000)::bigint
-				AS b,
+			SELECT backend_start FROM pg_stat_get_activity(pg_backend_pid())))
+				END) * 1000)::bigint AS b,
 	(SELECT count(*) FROM locked) AS c, (SELECT count(*) FROM dropped) AS d,
 	current_setting('backfill.session', true) AS s, NULL::text AS t
 UNION ALL
@@ -120,8 +119,8 @@ WHERE NOT b.mine AND (b.stuck OR (b.job_id IS NOT NULL
 	AND NOT EXISTS (SELECT FROM held h WHERE h.class = 1112949069 AND h.key = b.key)))
 UNION ALL
 SELECT 'retry', count(*) FILTER (WHERE next_attempt_at IS NULL OR next_attempt_at <= now()),
-	ceil(extract(epoch FROM min(next_attempt_at) FILTER (WHERE next_attempt_at > now()) - now())
-		* 1000)::bigint,
+	ceil(extract(epoch FROM min(next_attempt_at) FILTER (WHERE next_attempt_at > now())
+		- now()) * 1000)::bigint,
 	NULL, NULL, NULL, NULL
 FROM backfill_log WHERE status = 'retry'
 UNION ALL
@@ -129,8 +128,7 @@ SELECT 'pause', NULL, NULL, NULL, NULL, coalesce(note, ''), NULL FROM backfill_c
 WHERE paused AND (until IS NULL OR until > now())
 UNION ALL
 SELECT 'closure', ceil(extract(epoch FROM closed_until - now()) * 1000)::bigint, failures, NULL,
-	NULL,
-	provider || ' ' || kind, reason
+	NULL, provider || ' ' || kind, reason
 FROM provider_state WHERE closed_until > now() AND kind <> 'none'
 UNION ALL
 SELECT 'total', count(*), NULL, NULL, NULL, status, NULL FROM backfill_log GROUP BY status
@@ -148,8 +146,8 @@ WITH taken AS (
 	INSERT INTO backfill_timers AS t (name, last_run, instance)
 	VALUES ($1::text, to_timestamp($2::bigint), $3::text)
 	ON CONFLICT (name) DO UPDATE SET last_run = excluded.last_run, instance = excluded.instance
-	WHERE t.last_run < excluded.last_run OR (t.last_run = excluded.last_run
-		AND t.instance = excluded.instance)
+	WHERE t.last_run < excluded.last_run
+		OR (t.last_run = excluded.last_run AND t.instance = excluded.instance)
 	RETURNING 1
 )
 SELECT CASE WHEN EXISTS (SELECT FROM taken) THEN 'done' ELSE 'refused' END AS outcome
@@ -181,8 +179,7 @@ WITH month AS MATERIALIZED (
 ), moved AS (
 	UPDATE backfill_log b
 	SET status = 'retry', retry_count = least(coalesce(b.retry_count, 0), 4),
-		next_attempt_at = now(), completed_at = NULL,
-		fence = b.fence + 1
+		next_attempt_at = now(), completed_at = NULL, fence = b.fence + 1
 	FROM month m WHERE b.id = m.id AND m.status IN ('retry', 'failed')
 	RETURNING b.*, m.status AS was
 ), job AS (
@@ -208,9 +205,9 @@ WITH month AS MATERIALIZED (
 	SELECT id, status FROM backfill_log WHERE year = $1::int AND month = $2::int FOR UPDATE
 ), moved AS (
 	UPDATE backfill_log b
-	SET status = 'failed', error_message = 'cancelled', completed_at = greatest(now(),
-		b.started_at),
-		next_attempt_at = NULL, owner = NULL, owner_id = NULL, fence = b.fence + 1
+	SET status = 'failed', error_message = 'cancelled',
+		completed_at = greatest(now(), b.started_at), next_attempt_at = NULL, owner = NULL,
+		owner_id = NULL, fence = b.fence + 1
 	FROM month m WHERE b.id = m.id AND m.status IN ('processing', 'retry')
 	RETURNING b.*, m.status AS was
 ), job AS (
@@ -238,15 +235,11 @@ WITH month AS MATERIALIZED (
 ), moved AS (
 	UPDATE backfill_log b
 	SET status = 'pending', stage = NULL, job_id = NULL, fence = b.fence + 1, owner = NULL,
-		owner_id = NULL,
-		claimed_from = NULL, progressed_at = NULL, next_attempt_at = NULL, cost_usd = 0,
-			round = 0,
-		free_calls = 0, synthetic_works = NULL, already_enriched = NULL,
-			books_generated = 0,
-		isbns_resolved = 0, isbns_queued = 0, resolution_rate = NULL, gemini_calls = 0,
-			xai_calls = 0,
-		isbndb_calls = 0, started_at = NULL, completed_at = NULL, error_message = NULL,
-			retry_count = 0,
+		owner_id = NULL, claimed_from = NULL, progressed_at = NULL, next_attempt_at = NULL,
+		cost_usd = 0, round = 0, free_calls = 0, synthetic_works = NULL,
+		already_enriched = NULL, books_generated = 0, isbns_resolved = 0, isbns_queued = 0,
+		resolution_rate = NULL, gemini_calls = 0, xai_calls = 0, isbndb_calls = 0,
+		started_at = NULL, completed_at = NULL, error_message = NULL, retry_count = 0,
 		last_retry_at = NULL
 	FROM month m WHERE b.id = m.id AND m.status <> 'processing'
 	RETURNING b.*, m.status AS was, m.job_id AS old_job
@@ -259,8 +252,7 @@ WITH month AS MATERIALIZED (
 ), job AS (
 	UPDATE backfill_jobs j
 	SET status = 'failed', error = 'the month was reset', progress = 'failed',
-		updated_at = now(),
-		completed_at = now()
+		updated_at = now(), completed_at = now()
 	FROM moved m WHERE j.job_id = m.old_job AND j.status NOT IN ('complete', 'failed')
 	RETURNING 1
 ), event AS (
@@ -268,9 +260,8 @@ WITH month AS MATERIALIZED (
 		to_stage, event, detail)
 	SELECT m.year, m.month, m.fence, 1, $3::text, m.old_job, m.was, 'pending', 'operator_reset',
 		jsonb_build_object('answers', a.n, 'candidates', c.n)
-	FROM moved m, (SELECT count(*) AS n FROM answers) AS a, (SELECT count(*) AS n
-		FROM candidates) AS c,
-		(SELECT count(*) FROM job) AS before
+	FROM moved m, (SELECT count(*) AS n FROM answers) AS a,
+		(SELECT count(*) AS n FROM candidates) AS c, (SELECT count(*) FROM job) AS before
 	RETURNING 1
 )
 SELECT CASE WHEN EXISTS (SELECT FROM event) THEN 'done' WHEN EXISTS (SELECT FROM month)

@@ -6,8 +6,8 @@
 INSERT INTO api_quota (provider, day, daily_limit, reserve)
 SELECT $1::text, backfill_provider_day($1::text, now()), $2::int, $3::int
 WHERE NOT EXISTS (
-	SELECT FROM api_quota WHERE provider = $1::text AND day = backfill_provider_day($1::text,
-		now()))
+	SELECT FROM api_quota WHERE provider = $1::text
+		AND day = backfill_provider_day($1::text, now()))
 ON CONFLICT (provider, day) DO NOTHING
 
 -- Each of the wanted is granted whole or not at all, in order, while the room lasts. The months are
@@ -15,8 +15,8 @@ ON CONFLICT (provider, day) DO NOTHING
 -- name: reserve
 WITH RECURSIVE given AS MATERIALIZED (
 	SELECT t.year, t.month, t.fence, t.units::bigint AS units, t.ord
-	FROM unnest($4::int[], $5::int[], $6::bigint[], $7::int[]) WITH ORDINALITY AS t (year,
-		month, fence, units, ord)
+	FROM unnest($4::int[], $5::int[], $6::bigint[], $7::int[])
+		WITH ORDINALITY AS t (year, month, fence, units, ord)
 ), months AS MATERIALIZED (
 	SELECT b.id, b.year, b.month, b.fence FROM backfill_log b
 	WHERE b.status = 'processing'
@@ -48,8 +48,8 @@ WITH RECURSIVE given AS MATERIALIZED (
 	RETURNING q.used
 ), counted AS (
 	UPDATE backfill_log b
-	SET gemini_calls = coalesce(b.gemini_calls, 0) + CASE $1::text WHEN 'gemini' THEN s.n
-		ELSE 0 END,
+	SET gemini_calls = coalesce(b.gemini_calls, 0) + CASE $1::text WHEN 'gemini' THEN s.n ELSE 0
+			END,
 		xai_calls = coalesce(b.xai_calls, 0) + CASE $1::text WHEN 'xai' THEN s.n ELSE 0 END,
 		isbndb_calls = coalesce(b.isbndb_calls, 0) + CASE $1::text WHEN 'isbndb' THEN s.n
 			ELSE 0 END
@@ -62,8 +62,8 @@ WITH RECURSIVE given AS MATERIALIZED (
 )
 SELECT w.ord - 1 AS index, g.units AS granted, w.lost, (SELECT used FROM raised) AS used,
 	backfill_time(backfill_provider_reset($1::text, now())) AS reset_at,
-	ceil(extract(epoch FROM backfill_provider_reset($1::text,
-		now()) - now()) * 1000)::bigint AS reset_in_ms
+	ceil(extract(epoch FROM backfill_provider_reset($1::text, now())
+		- now()) * 1000)::bigint AS reset_in_ms
 FROM granted g JOIN wanted w ON w.ord = g.ord
 ORDER BY w.ord
 
@@ -75,13 +75,13 @@ SELECT coalesce((SELECT used FROM api_quota
 -- name: close_provider
 INSERT INTO provider_state AS p (provider, kind, closed_until, reason, failures, updated_by)
 SELECT $1::text, $2::text, CASE WHEN $2::text = 'quota' AND $3::bigint = 0
-		THEN backfill_provider_reset($1::text, now())
-			ELSE now() + $3::bigint * interval '1 ms' END,
+		THEN backfill_provider_reset($1::text, now()) ELSE now()
+			+ $3::bigint * interval '1 ms' END,
 	$5::text, $4::int, $6::text
 ON CONFLICT (provider) DO UPDATE
 SET kind = CASE WHEN p.closed_until > excluded.closed_until THEN p.kind ELSE excluded.kind END,
-	reason = CASE WHEN p.closed_until > excluded.closed_until THEN p.reason
-		ELSE excluded.reason END,
+	reason = CASE WHEN p.closed_until > excluded.closed_until THEN p.reason ELSE excluded.reason
+		END,
 	failures = CASE WHEN p.closed_until > now() THEN greatest(p.failures, excluded.failures)
 		ELSE excluded.failures END,
 	closed_until = greatest(p.closed_until, excluded.closed_until),
@@ -92,8 +92,7 @@ RETURNING 'done' AS outcome
 INSERT INTO provider_state (provider, updated_by) VALUES ($1::text, $2::text)
 ON CONFLICT (provider) DO UPDATE
 SET kind = 'none', closed_until = NULL, reason = NULL, failures = 0, probe_until = NULL,
-	updated_at = now(),
-	updated_by = excluded.updated_by
+	updated_at = now(), updated_by = excluded.updated_by
 RETURNING 'done' AS outcome
 
 -- One instance at a time may ask a provider that was closed. A second of grace: closures were

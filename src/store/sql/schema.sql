@@ -2,13 +2,13 @@
 
 -- Sets this session's mark; a session behind a pooler in transaction mode shows somebody else's.
 -- name: session_mark
-SELECT current_setting('backfill.session', true) AS before, set_config('backfill.session',
-	$1::text, false) AS now
+SELECT current_setting('backfill.session', true) AS before,
+	set_config('backfill.session', $1::text, false) AS now
 
 -- name: schema_facts
-SELECT current_setting('server_encoding') AS encoding, current_setting('backfill.session',
-	true) AS mark,
-	current_user AS role, to_regclass('schema_migrations') IS NOT NULL AS migrated
+SELECT current_setting('server_encoding') AS encoding,
+	current_setting('backfill.session', true) AS mark, current_user AS role,
+	to_regclass('schema_migrations') IS NOT NULL AS migrated
 
 -- What this role may not do, as the words of a GRANT. Tables that do not exist are the migrations'
 -- business.
@@ -17,10 +17,9 @@ SELECT format('%s ON %s', n.need, n.object) AS missing
 FROM (VALUES ('backfill_log'), ('backfill_jobs'), ('backfill_answers'), ('backfill_candidates'),
 	('backfill_events'),
 		('api_usage'), ('api_quota'), ('provider_state'), ('isbn_resolutions'),
-			('backfill_instances'),
-		('backfill_timers'), ('backfill_control'), ('backfill_flushes'), ('enriched_works'),
-		('enriched_editions'), ('enriched_authors'), ('work_authors_enriched'),
-			('enrichment_queue'),
+		('backfill_instances'), ('backfill_timers'), ('backfill_control'),
+		('backfill_flushes'), ('enriched_works'), ('enriched_editions'),
+		('enriched_authors'), ('work_authors_enriched'), ('enrichment_queue'),
 		('enrichment_log')) AS t (name)
 CROSS JOIN (VALUES ('SELECT'), ('INSERT'), ('UPDATE'), ('DELETE')) AS r (need)
 CROSS JOIN LATERAL (SELECT r.need, t.name AS object) AS n

@@ -27,7 +27,7 @@ SELECT json_build_object(
 					'year', year, 'month', month, 'status', status,
 					'books_generated', coalesce(books_generated, 0),
 					'isbns_resolved', coalesce(isbns_resolved, 0),
-						'resolution_rate', resolution_rate,
+					'resolution_rate', resolution_rate,
 					'error_message', error_message) END AS line
 			FROM backfill_log WHERE completed_at IS NOT NULL
 			ORDER BY completed_at DESC, year DESC, month DESC
@@ -38,15 +38,13 @@ FROM backfill_log
 SELECT json_build_object('months', coalesce(json_agg(json_build_object(
 	'year', year, 'month', month, 'status', status, 'stage', CASE status WHEN 'processing'
 		THEN coalesce(stage, 'claimed') ELSE stage END,
-	'books_generated', coalesce(books_generated, 0), 'isbns_resolved', coalesce(isbns_resolved,
-		0),
-	'resolution_rate', resolution_rate, 'isbns_queued', coalesce(isbns_queued, 0),
-		'retry_count', retry_count,
-	'error_message', error_message, 'gemini_calls', coalesce(gemini_calls, 0),
-	'xai_calls', coalesce(xai_calls, 0), 'isbndb_calls', coalesce(isbndb_calls, 0),
-	'free_calls', free_calls, 'cost_usd', cost_usd, 'prompt_variant', prompt_variant,
-		'batch_size', batch_size,
-	'job_id', job_id, 'owner', owner, 'started_at', backfill_time(started_at),
+	'books_generated', coalesce(books_generated, 0), 'isbns_resolved',
+	coalesce(isbns_resolved, 0), 'resolution_rate', resolution_rate, 'isbns_queued',
+	coalesce(isbns_queued, 0), 'retry_count', retry_count, 'error_message', error_message,
+	'gemini_calls', coalesce(gemini_calls, 0), 'xai_calls', coalesce(xai_calls, 0),
+	'isbndb_calls', coalesce(isbndb_calls, 0), 'free_calls', free_calls, 'cost_usd', cost_usd,
+	'prompt_variant', prompt_variant, 'batch_size', batch_size, 'job_id', job_id, 'owner',
+	owner, 'started_at', backfill_time(started_at),
 	'completed_at', backfill_time(completed_at), 'next_attempt_at',
 		backfill_time(next_attempt_at))
 	ORDER BY year DESC, month DESC), '[]')) AS json
@@ -58,40 +56,32 @@ SELECT json_build_object(
 		WHEN 'processing'
 		THEN coalesce(b.stage, 'claimed') ELSE b.stage END,
 	'books_generated', coalesce(b.books_generated, 0), 'isbns_resolved',
-		coalesce(b.isbns_resolved, 0),
-	'resolution_rate', b.resolution_rate, 'isbns_queued', coalesce(b.isbns_queued, 0),
-	'already_enriched', b.already_enriched, 'synthetic_works', b.synthetic_works,
-	'retry_count', b.retry_count, 'round', b.round, 'error_message', b.error_message,
-	'gemini_calls', coalesce(b.gemini_calls, 0), 'xai_calls', coalesce(b.xai_calls, 0),
-	'isbndb_calls', coalesce(b.isbndb_calls, 0), 'free_calls', b.free_calls, 'cost_usd',
-		b.cost_usd,
-	'prompt_variant', b.prompt_variant, 'batch_size', b.batch_size, 'job_id', b.job_id,
-		'fence', b.fence,
-	'owner', b.owner, 'started_at', backfill_time(b.started_at), 'completed_at',
-		backfill_time(b.completed_at),
-	'last_retry_at', backfill_time(b.last_retry_at), 'next_attempt_at',
-		backfill_time(b.next_attempt_at),
+	coalesce(b.isbns_resolved, 0), 'resolution_rate', b.resolution_rate, 'isbns_queued',
+	coalesce(b.isbns_queued, 0), 'already_enriched', b.already_enriched, 'synthetic_works',
+	b.synthetic_works, 'retry_count', b.retry_count, 'round', b.round, 'error_message',
+	b.error_message, 'gemini_calls', coalesce(b.gemini_calls, 0), 'xai_calls',
+	coalesce(b.xai_calls, 0), 'isbndb_calls', coalesce(b.isbndb_calls, 0), 'free_calls',
+	b.free_calls, 'cost_usd', b.cost_usd, 'prompt_variant', b.prompt_variant, 'batch_size',
+	b.batch_size, 'job_id', b.job_id, 'fence', b.fence, 'owner', b.owner, 'started_at',
+	backfill_time(b.started_at), 'completed_at', backfill_time(b.completed_at), 'last_retry_at',
+	backfill_time(b.last_retry_at), 'next_attempt_at', backfill_time(b.next_attempt_at),
 	'progressed_at', backfill_time(b.progressed_at),
 	'answers', coalesce((
 		SELECT json_agg(json_build_object('provider', a.provider, 'round', a.round,
 			'variant', a.variant,
 			'model', a.model, 'outcome', a.outcome, 'reason', a.reason, 'tokens_in',
-				a.tokens_in,
-			'tokens_out', a.tokens_out, 'cost_usd', a.cost_usd, 'latency_ms',
-				a.latency_ms,
+			a.tokens_in, 'tokens_out', a.tokens_out, 'cost_usd', a.cost_usd,
+			'latency_ms', a.latency_ms,
 			'at', backfill_time(a.created_at)) ORDER BY a.round, a.provider)
 		FROM backfill_answers a WHERE a.year = b.year AND a.month = b.month), '[]'),
 	'candidates', coalesce((
 		SELECT json_agg(json_build_object('id', c.id, 'title', c.title, 'subtitle',
-			c.subtitle,
-			'author', c.author, 'publisher', c.publisher, 'format', c.format,
-				'language', c.language,
-			'publication_year', c.publication_year, 'year_differs', c.year_differs,
-			'significance', c.significance, 'generated_by', c.generated_by, 'state',
-				c.state,
-			'isbn13', c.isbn13, 'confidence', c.confidence, 'resolved_by',
-				c.resolved_by,
-			'work_key', c.work_key, 'answers', c.answers, 'merged', c.state = 'merged',
+			c.subtitle, 'author', c.author, 'publisher', c.publisher, 'format',
+			c.format, 'language', c.language, 'publication_year', c.publication_year,
+			'year_differs', c.year_differs, 'significance', c.significance,
+			'generated_by', c.generated_by, 'state', c.state, 'isbn13', c.isbn13,
+			'confidence', c.confidence, 'resolved_by', c.resolved_by, 'work_key',
+			c.work_key, 'answers', c.answers, 'merged', c.state = 'merged',
 			'merged_into', c.merged_into) ORDER BY c.ord)
 		FROM backfill_candidates c WHERE c.year = b.year AND c.month = b.month), '[]'),
 	'transitions', coalesce((
@@ -115,8 +105,8 @@ SELECT json_build_object(
 		WHEN v.stage = 'claimed' THEN 'waiting for a free slot'
 		WHEN v.stage = 'generating' THEN 'asking the AI providers for books'
 		WHEN v.stage = 'saving' THEN 'storing the books'
-		WHEN v.stage = 'resolving' THEN format('resolving ISBNs: %s of %s books done',
-			c.done, c.n)
+		WHEN v.stage = 'resolving'
+			THEN format('resolving ISBNs: %s of %s books done', c.done, c.n)
 		WHEN v.stage = 'queueing' THEN 'queueing ISBNs for enrichment'
 		WHEN b.status = 'completed'
 			THEN format('%s books, %s with an ISBN, %s queued for enrichment',
@@ -129,15 +119,15 @@ SELECT json_build_object(
 	'created_at', backfill_time(j.created_at),
 	'updated_at', backfill_time(greatest(j.updated_at, b.progressed_at)),
 	'completed_at', backfill_time(v.ended),
-	'duration_ms', (extract(epoch FROM coalesce(v.ended,
-		now()) - j.created_at) * 1000)::bigint) AS json
+	'duration_ms', (extract(epoch FROM coalesce(v.ended, now())
+		- j.created_at) * 1000)::bigint) AS json
 FROM backfill_jobs j
 LEFT JOIN backfill_log b ON b.job_id = j.job_id AND NOT j.dry_run
 LEFT JOIN LATERAL (
 	SELECT count(*) AS n, count(*) FILTER (WHERE state <> 'new') AS done,
 		count(DISTINCT isbn13) AS resolved
-	FROM backfill_candidates WHERE year = b.year AND month = b.month
-		AND state <> 'merged') AS c ON true
+	FROM backfill_candidates WHERE year = b.year AND month = b.month AND state <> 'merged') AS c
+		ON true
 CROSS JOIN LATERAL (
 	SELECT CASE WHEN b.status = 'processing' THEN coalesce(b.stage, 'claimed') END AS stage,
 		CASE
@@ -150,18 +140,18 @@ CROSS JOIN LATERAL (
 			ELSE 'failed' END AS status,
 		CASE WHEN b.id IS NULL THEN j.completed_at ELSE b.completed_at END AS ended,
 		jsonb_build_object('books_generated', coalesce(b.books_generated, 0),
-			'isbns_resolved', coalesce(CASE b.status WHEN 'completed'
-				THEN b.isbns_resolved ELSE c.resolved END, 0),
-			'isbn_resolution_rate', CASE b.status WHEN 'completed'
-				THEN b.resolution_rate
+			'isbns_resolved',
+			coalesce(CASE b.status WHEN 'completed' THEN b.isbns_resolved
+				ELSE c.resolved END, 0),
+			'isbn_resolution_rate',
+			CASE b.status WHEN 'completed' THEN b.resolution_rate
 				ELSE round(100.0 * c.resolved / nullif(c.n, 0), 2) END,
-			'isbns_sent_to_enrichment', coalesce(b.isbns_queued, 0),
-			'already_enriched', coalesce(b.already_enriched, 0),
-			'synthetic_works', coalesce(b.synthetic_works, c.n - c.resolved, 0),
-			'gemini_calls', coalesce(b.gemini_calls, 0), 'xai_calls',
-				coalesce(b.xai_calls, 0),
-			'isbndb_calls', coalesce(b.isbndb_calls, 0),
-			'total_api_calls', coalesce(b.gemini_calls, 0) + coalesce(b.xai_calls, 0)
+			'isbns_sent_to_enrichment', coalesce(b.isbns_queued, 0), 'already_enriched',
+			coalesce(b.already_enriched, 0), 'synthetic_works',
+			coalesce(b.synthetic_works, c.n - c.resolved, 0), 'gemini_calls',
+			coalesce(b.gemini_calls, 0), 'xai_calls', coalesce(b.xai_calls, 0),
+			'isbndb_calls', coalesce(b.isbndb_calls, 0), 'total_api_calls',
+			coalesce(b.gemini_calls, 0) + coalesce(b.xai_calls, 0)
 				+ coalesce(b.isbndb_calls, 0) + coalesce(b.free_calls, 0),
 			'cost_usd', coalesce(b.cost_usd, 0)) AS stats) AS v
 WHERE j.job_id = CASE WHEN $1::text ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
@@ -175,8 +165,8 @@ WITH figures AS MATERIALIZED (
 		EXISTS (SELECT FROM provider_state s WHERE s.provider = p.provider
 			AND s.kind IN ('quota', 'ban')
 			AND s.closed_until > now()) AS closed
-	FROM unnest($1::text[], $2::int[], $3::int[]) WITH ORDINALITY AS p (provider, daily_limit,
-		reserve, ord)
+	FROM unnest($1::text[], $2::int[], $3::int[])
+		WITH ORDINALITY AS p (provider, daily_limit, reserve, ord)
 	LEFT JOIN api_quota q ON q.provider = p.provider
 		AND q.day = backfill_provider_day(p.provider, now())
 ), lines AS MATERIALIZED (
@@ -188,15 +178,12 @@ WITH figures AS MATERIALIZED (
 )
 SELECT json_build_object('success', true, 'data', json_build_object(
 	'daily_limit', l.daily_limit, 'safety_limit', l.safe, 'used', l.used, 'remaining',
-		l.remaining,
-	'safety_remaining', l.safety_remaining, 'percentage_used', l.percentage, 'reset_at',
-		l.reset_at,
-	'can_make_calls', l.can_make_calls,
+	l.remaining, 'safety_remaining', l.safety_remaining, 'percentage_used', l.percentage,
+	'reset_at', l.reset_at, 'can_make_calls', l.can_make_calls,
 	'providers', (SELECT json_object_agg(o.provider, json_build_object(
 		'daily_limit', o.daily_limit, 'safety_limit', o.safe, 'used', o.used, 'remaining',
-			o.remaining,
-		'safety_remaining', o.safety_remaining, 'percentage_used', o.percentage,
-			'reset_at', o.reset_at,
+		o.remaining, 'safety_remaining', o.safety_remaining, 'percentage_used',
+		o.percentage, 'reset_at', o.reset_at,
 		'can_make_calls', o.can_make_calls) ORDER BY o.ord) FROM lines o))) AS json
 FROM lines l WHERE l.provider = 'isbndb'
 
@@ -206,8 +193,8 @@ FROM lines l WHERE l.provider = 'isbndb'
 WITH events AS (
 	DELETE FROM backfill_events WHERE id IN (
 		SELECT id FROM backfill_events
-		WHERE at < now() - CASE WHEN event LIKE 'operator%' THEN $5::bigint
-			ELSE $1::bigint END * interval '1 ms'
+		WHERE at < now() - CASE WHEN event LIKE 'operator%' THEN $5::bigint ELSE $1::bigint
+			END * interval '1 ms'
 		ORDER BY at LIMIT 2000)
 	RETURNING 1
 ), answers AS (
@@ -220,8 +207,8 @@ WITH events AS (
 	RETURNING 1
 ), logs AS (
 	DELETE FROM enrichment_log WHERE id IN (
-		SELECT id FROM enrichment_log
-			WHERE created_at < now() - $3::bigint * interval '1 ms' LIMIT 2000)
+		SELECT id FROM enrichment_log WHERE created_at < now()
+			- $3::bigint * interval '1 ms' LIMIT 2000)
 	RETURNING 1
 ), usage AS (
 	DELETE FROM api_usage WHERE day < (now() - $4::bigint * interval '1 ms')::date
@@ -261,8 +248,8 @@ SELECT (SELECT count(*) FROM events) + (SELECT count(*) FROM answers) + (SELECT 
 -- name: usage_rollup
 WITH old AS (
 	DELETE FROM api_usage
-	WHERE day < (now() - interval '7 days')::date AND NOT (instance = '' AND year = 0
-		AND month = 0)
+	WHERE day < (now() - interval '7 days')::date
+		AND NOT (instance = '' AND year = 0 AND month = 0)
 	RETURNING *
 )
 INSERT INTO api_usage AS u (provider, day, instance, year, month, calls, errors, units, tokens_in,
@@ -273,7 +260,5 @@ FROM old
 GROUP BY provider, day
 ON CONFLICT (provider, day, instance, year, month) DO UPDATE
 SET calls = u.calls + excluded.calls, errors = u.errors + excluded.errors,
-	units = u.units + excluded.units,
-	tokens_in = u.tokens_in + excluded.tokens_in,
-		tokens_out = u.tokens_out + excluded.tokens_out,
-	cost_usd = u.cost_usd + excluded.cost_usd
+	units = u.units + excluded.units, tokens_in = u.tokens_in + excluded.tokens_in,
+	tokens_out = u.tokens_out + excluded.tokens_out, cost_usd = u.cost_usd + excluded.cost_usd

@@ -4,38 +4,73 @@
 
 #define SIMILARITY 0.60
 
-static const struct { const char *a, *b; } same[] = {
-	{ "Great Gatsby", "The Great Gatsby" }, { "Educated", "Educated: A Memoir" },
-	{ "The Hobbit", "The Hobbit, or There and Back Again" }, { "Frankenstein", "Frankenstein; or, The Modern Prometheus" },
-	{ "Becoming", "Becoming: The Story of a Girl from the South Side and How She Found Her Voice" },
-	{ "Salt & Pepper", "Salt and Pepper" }, { "Beyoncé in Formation", "Beyonce in formation" },
-	{ "The Colour Purple", "The Color Purple" }, { "Ender's Game", "Enders Game" }, { "Catch-22", "Catch 22" },
-	{ "Spider-Man Blue", "Spiderman Blue" }, { "The Incredible Hulk", "The Incredable Hulk" },
-	{ "Moon Called", "Moon Called (Mercy Thompson #1)" }, { "Saga, Part Two", "Saga, Part II" },
-	{ "Saga (Vol. 2)", "Saga, Volume Two" }, { "The Eye of the World", "The Eye of the World: Book One of The Wheel of Time" },
-	{ "The Last Olympian", "Percy Jackson and the Olympians: The Last Olympian" }, { "Slaughterhouse-Five", "Slaughterhouse 5" },
-	{ "Quiet: The Power of Introverts in a Noisy World", "Quiet: The Power of Introverts" }, { "三体", "三体" },
-	{ "Dune", "Dune, Deluxe Edition" }, { "F*ck It", "Fuck It" },
-	{ "Harry Potter and the Cursed Child", "Harry Potter and the Cursed Child, Parts One and Two" },
+static const struct { const char *a, *b;
+} same[] = {
+	{ "Great Gatsby", "The Great Gatsby" },
+	{ "Educated", "Educated: A Memoir" },
+	{ "The Hobbit", "The Hobbit, or There and Back Again" },
+	{ "Frankenstein", "Frankenstein; or, The Modern Prometheus" },
+	{ "Becoming",
+	  "Becoming: The Story of a Girl from the South Side and How She Found Her Voice" },
+	{ "Salt & Pepper", "Salt and Pepper" },
+	{ "Beyoncé in Formation", "Beyonce in formation" },
+	{ "The Colour Purple", "The Color Purple" },
+	{ "Ender's Game", "Enders Game" },
+	{ "Catch-22", "Catch 22" },
+	{ "Spider-Man Blue", "Spiderman Blue" },
+	{ "The Incredible Hulk", "The Incredable Hulk" },
+	{ "Moon Called", "Moon Called (Mercy Thompson #1)" },
+	{ "Saga, Part Two", "Saga, Part II" },
+	{ "Saga (Vol. 2)", "Saga, Volume Two" },
+	{ "The Eye of the World", "The Eye of the World: Book One of The Wheel of Time" },
+	{ "The Last Olympian", "Percy Jackson and the Olympians: The Last Olympian" },
+	{ "Slaughterhouse-Five", "Slaughterhouse 5" },
+	{ "Quiet: The Power of Introverts in a Noisy World", "Quiet: The Power of Introverts" },
+	{ "三体", "三体" },
+	{ "Dune", "Dune, Deluxe Edition" },
+	{ "F*ck It", "Fuck It" },
+	{ "Harry Potter and the Cursed Child",
+	  "Harry Potter and the Cursed Child, Parts One and Two" },
 };
-static const struct { const char *a, *b; } other[] = {
+static const struct { const char *a, *b;
+} other[] = {
 	{ "It Ends with Us", "It Starts with Us" },
-	{ "Harry Potter and the Goblet of Fire", "Harry Potter and the Order of the Phoenix" }, { "Hamnet", "Hamlet" },
-	{ "The Nest", "The Rest" }, { "Fourth Wing", "Fourth King" }, { "Normal People", "Ordinary People" },
-	{ "The Testament", "The Testaments" }, { "Dune", "Dune Messiah" }, { "Dune", "Children of Dune" },
-	{ "Saga, Vol. 1", "Saga, Vol. 2" }, { "Saga Book One", "Saga Book Two" }, { "Maus I", "Maus II" }, { "Rocky II", "Rocky III" },
-	{ "Saga", "Saga, Vol. 2" }, { "Saga: Volume One", "Saga: Volume Two" }, { "Henry IV, Part 1", "Henry IV, Part 2" },
-	{ "Death Note, Vol. 1: Boredom", "Death Note, Vol. 2: Confluence" }, { "Legend (Legend #1)", "Legend (Legend #2)" },
-	{ "Star Wars: Aftermath", "Star Wars: Lost Stars" }, { "Star Wars", "Star Wars: Lost Stars" },
-	{ "Genghis: Birth of an Empire", "Genghis: Lords of the Bow" }, { "Ready Player One", "Ready Player Two" },
-	{ "三体", "活着" }, { "三体", "三体II" }, { "Ο Πύργος", "Η Δίκη" }, { "موسم الهجرة", "ألف ليلة" }, { "Die Trying", "Trying" },
-	{ "C++ Primer", "C Primer" }, { "Dune", "Dune: The Graphic Novel" }, { "Becoming", "Becoming: A Guided Journal" },
+	{ "Harry Potter and the Goblet of Fire", "Harry Potter and the Order of the Phoenix" },
+	{ "Hamnet", "Hamlet" },
+	{ "The Nest", "The Rest" },
+	{ "Fourth Wing", "Fourth King" },
+	{ "Normal People", "Ordinary People" },
+	{ "The Testament", "The Testaments" },
+	{ "Dune", "Dune Messiah" },
+	{ "Dune", "Children of Dune" },
+	{ "Saga, Vol. 1", "Saga, Vol. 2" },
+	{ "Saga Book One", "Saga Book Two" },
+	{ "Maus I", "Maus II" },
+	{ "Rocky II", "Rocky III" },
+	{ "Saga", "Saga, Vol. 2" },
+	{ "Saga: Volume One", "Saga: Volume Two" },
+	{ "Henry IV, Part 1", "Henry IV, Part 2" },
+	{ "Death Note, Vol. 1: Boredom", "Death Note, Vol. 2: Confluence" },
+	{ "Legend (Legend #1)", "Legend (Legend #2)" },
+	{ "Star Wars: Aftermath", "Star Wars: Lost Stars" },
+	{ "Star Wars", "Star Wars: Lost Stars" },
+	{ "Genghis: Birth of an Empire", "Genghis: Lords of the Bow" },
+	{ "Ready Player One", "Ready Player Two" },
+	{ "三体", "活着" },
+	{ "三体", "三体II" },
+	{ "Ο Πύργος", "Η Δίκη" },
+	{ "موسم الهجرة", "ألف ليلة" },
+	{ "Die Trying", "Trying" },
+	{ "C++ Primer", "C Primer" },
+	{ "Dune", "Dune: The Graphic Novel" },
+	{ "Becoming", "Becoming: A Guided Journal" },
 	{ "The Witcher Box Set", "The Witcher" },
 };
 
 static bool one(const char *a, const char *author_a, const char *b, const char *author_b)
 {
-	struct bf_book x = { .title = a, .author = author_a }, y = { .title = b, .author = author_b };
+	struct bf_book x = { .title = a, .author = author_a },
+		       y = { .title = b, .author = author_b };
 	bool forth = bf_book_same(&x, &y, SIMILARITY);
 
 	assert_int_equal(forth, bf_book_same(&y, &x, SIMILARITY));
@@ -60,15 +95,18 @@ static void authors(void **state)
 	(void)state;
 	assert_false(one("The Outsider", "Albert Camus", "The Outsider", "Stephen King"));
 	assert_false(one("Dune", "Frank Herbert", "Dune", "Brian Herbert"));
-	assert_true(one("Good Omens", "Neil Gaiman; Terry Pratchett", "Good Omens", "Terry Pratchett"));
+	assert_true(
+		one("Good Omens", "Neil Gaiman; Terry Pratchett", "Good Omens", "Terry Pratchett"));
 	assert_true(one("It", "S. King", "It", "Stephen King"));
 }
 
 /* The similarity is what differing subtitles must reach: the same pair is one or two by it. */
 static void similarity_decides(void **state)
 {
-	struct bf_book a = { .title = "Hooked: How Great Food Companies Made Addictions Normal", .author = "A B" };
-	struct bf_book b = { .title = "Hooked: How Food Companies Exploit Our Addictions", .author = "A B" };
+	struct bf_book a = { .title = "Hooked: How Great Food Companies Made Addictions Normal",
+			     .author = "A B" };
+	struct bf_book b = { .title = "Hooked: How Food Companies Exploit Our Addictions",
+			     .author = "A B" };
 
 	(void)state;
 	assert_true(bf_book_same(&a, &b, 0.50));
@@ -78,9 +116,15 @@ static void similarity_decides(void **state)
 /* Models give one ISBN to several books: it joins only titles that are alike. */
 static void shared_isbn(void **state)
 {
-	struct bf_book a = { .title = "The Midnight Library", .author = "Matt Haig", .isbn13 = "9780525559474" };
-	struct bf_book b = { .title = "Midnight Librarys", .author = "Matt Haig", .isbn13 = "9780525559474" };
-	struct bf_book c = { .title = "The Humans", .author = "Matt Haig", .isbn13 = "9780525559474" };
+	struct bf_book a = { .title = "The Midnight Library",
+			     .author = "Matt Haig",
+			     .isbn13 = "9780525559474" };
+	struct bf_book b = { .title = "Midnight Librarys",
+			     .author = "Matt Haig",
+			     .isbn13 = "9780525559474" };
+	struct bf_book c = { .title = "The Humans",
+			     .author = "Matt Haig",
+			     .isbn13 = "9780525559474" };
 
 	(void)state;
 	assert_true(bf_book_same(&a, &b, SIMILARITY));
@@ -93,12 +137,30 @@ static void shared_isbn(void **state)
 static void merging(void **state)
 {
 	struct bf_book books[] = {
-		{ .title = "Educated", .author = "T. Westover", .year = 2017, .year_differs = true, .generated_by = 1 },
-		{ .title = "Dune", .author = "Frank Herbert", .publisher = "Ace", .year = 2018, .generated_by = 1 },
-		{ .title = "Educated: A Story of Learning", .author = "Tara Westover", .publisher = "Random House", .format = "hardcover",
-		  .significance = "much read", .isbn13 = "9780399590504", .year = 2018, .generated_by = 2 },
+		{ .title = "Educated",
+		  .author = "T. Westover",
+		  .year = 2017,
+		  .year_differs = true,
+		  .generated_by = 1 },
+		{ .title = "Dune",
+		  .author = "Frank Herbert",
+		  .publisher = "Ace",
+		  .year = 2018,
+		  .generated_by = 1 },
+		{ .title = "Educated: A Story of Learning",
+		  .author = "Tara Westover",
+		  .publisher = "Random House",
+		  .format = "hardcover",
+		  .significance = "much read",
+		  .isbn13 = "9780399590504",
+		  .year = 2018,
+		  .generated_by = 2 },
 		{ .title = "Circe", .author = "Madeline Miller", .year = 2018, .generated_by = 2 },
-		{ .title = "DUNE", .author = "Herbert, Frank", .publisher = "Chilton", .year = 2018, .generated_by = 2 },
+		{ .title = "DUNE",
+		  .author = "Herbert, Frank",
+		  .publisher = "Chilton",
+		  .year = 2018,
+		  .generated_by = 2 },
 	};
 
 	(void)state;
@@ -138,8 +200,12 @@ static void no_chains(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(pairs), cmocka_unit_test(authors), cmocka_unit_test(similarity_decides),
-		cmocka_unit_test(shared_isbn), cmocka_unit_test(merging), cmocka_unit_test(no_chains),
+		cmocka_unit_test(pairs),
+		cmocka_unit_test(authors),
+		cmocka_unit_test(similarity_decides),
+		cmocka_unit_test(shared_isbn),
+		cmocka_unit_test(merging),
+		cmocka_unit_test(no_chains),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

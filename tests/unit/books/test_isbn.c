@@ -1,56 +1,107 @@
-/* isbn: every spelling that catalogues, spreadsheets and models produce becomes one form or is refused. */
+/* isbn: every spelling that catalogues, spreadsheets and models produce becomes one form or is
+ * refused. */
 #include "cmocka_all.h"
 #include "backfill/books.h"
 
-static const struct { const char *text; enum bf_isbn_result result; const char *isbn; } cases[] = {
+static const struct { const char *text; enum bf_isbn_result result; const char *isbn;
+} cases[] = {
 	/* the conversion table */
-	{ "0441172717", BF_ISBN_OK, "9780441172719" }, { "0306406152", BF_ISBN_OK, "9780306406157" },
-	{ "080442957X", BF_ISBN_OK, "9780804429573" }, { "097522980X", BF_ISBN_OK, "9780975229804" },
-	{ "316148410X", BF_ISBN_OK, "9783161484100" }, { "1585160806", BF_ISBN_OK, "9781585160808" },
-	{ "9791090636071", BF_ISBN_OK, "9791090636071" }, { "9798602405453", BF_ISBN_OK, "9798602405453" },
-	{ "0316769487", BF_ISBN_OK, "9780316769488" }, { "155860832X", BF_ISBN_OK, "9781558608320" },
+	{ "0441172717", BF_ISBN_OK, "9780441172719" },
+	{ "0306406152", BF_ISBN_OK, "9780306406157" },
+	{ "080442957X", BF_ISBN_OK, "9780804429573" },
+	{ "097522980X", BF_ISBN_OK, "9780975229804" },
+	{ "316148410X", BF_ISBN_OK, "9783161484100" },
+	{ "1585160806", BF_ISBN_OK, "9781585160808" },
+	{ "9791090636071", BF_ISBN_OK, "9791090636071" },
+	{ "9798602405453", BF_ISBN_OK, "9798602405453" },
+	{ "0316769487", BF_ISBN_OK, "9780316769488" },
+	{ "155860832X", BF_ISBN_OK, "9781558608320" },
 	/* 1: separators of all kinds */
-	{ "978-0-441-17271-9", BF_ISBN_OK, "9780441172719" }, { " 978 0 441 17271 9 ", BF_ISBN_OK, "9780441172719" },
-	{ "978\xC2\xA0" "0441172719", BF_ISBN_OK, "9780441172719" },
-	{ "978\xE2\x80\x90" "0\xE2\x80\x91" "441\xE2\x80\x93" "17271\xE2\x80\x94" "9", BF_ISBN_OK, "9780441172719" },
-	{ "978\xE2\x88\x92" "0441172719", BF_ISBN_OK, "9780441172719" },
-	{ "978\xC2\xAD" "04411\xE2\x80\x8B" "72719", BF_ISBN_OK, "9780441172719" },
-	{ "\xEF\xBB\xBF" "9780441172719", BF_ISBN_OK, "9780441172719" },
+	{ "978-0-441-17271-9", BF_ISBN_OK, "9780441172719" },
+	{ " 978 0 441 17271 9 ", BF_ISBN_OK, "9780441172719" },
+	{ "978\xC2\xA0"
+	  "0441172719",
+	  BF_ISBN_OK, "9780441172719" },
+	{ "978\xE2\x80\x90"
+	  "0\xE2\x80\x91"
+	  "441\xE2\x80\x93"
+	  "17271\xE2\x80\x94"
+	  "9",
+	  BF_ISBN_OK, "9780441172719" },
+	{ "978\xE2\x88\x92"
+	  "0441172719",
+	  BF_ISBN_OK, "9780441172719" },
+	{ "978\xC2\xAD"
+	  "04411\xE2\x80\x8B"
+	  "72719",
+	  BF_ISBN_OK, "9780441172719" },
+	{ "\xEF\xBB\xBF"
+	  "9780441172719",
+	  BF_ISBN_OK, "9780441172719" },
 	{ "９７８０４４１１７２７１９", BF_ISBN_OK, "9780441172719" },
 	/* 2: X in its forms and in wrong places */
-	{ "080442957x", BF_ISBN_OK, "9780804429573" }, { "080442957\xD0\xA5", BF_ISBN_OK, "9780804429573" },
-	{ "080442957\xD1\x85", BF_ISBN_OK, "9780804429573" }, { "08044X9573", BF_ISBN_CHECK, NULL },
+	{ "080442957x", BF_ISBN_OK, "9780804429573" },
+	{ "080442957\xD0\xA5", BF_ISBN_OK, "9780804429573" },
+	{ "080442957\xD1\x85", BF_ISBN_OK, "9780804429573" },
+	{ "08044X9573", BF_ISBN_CHECK, NULL },
 	/* 3: labels and remarks */
-	{ "ISBN 0441172717", BF_ISBN_OK, "9780441172719" }, { "ISBN-13: 978-0-441-17271-9", BF_ISBN_OK, "9780441172719" },
-	{ "ISBN-13 9780441172719", BF_ISBN_OK, "9780441172719" }, { "isbn:0441172717", BF_ISBN_OK, "9780441172719" },
-	{ "urn:isbn:0441172717", BF_ISBN_OK, "9780441172719" }, { "ISBN-10: 0-441-17271-7", BF_ISBN_OK, "9780441172719" },
-	{ "ISBN139780441172719", BF_ISBN_OK, "9780441172719" }, { "9780441172719 (pbk.) : $12.95", BF_ISBN_OK, "9780441172719" },
-	{ "0441172717 v. 1", BF_ISBN_OK, "9780441172719" }, { "hardcover 0441172717", BF_ISBN_OK, "9780441172719" },
+	{ "ISBN 0441172717", BF_ISBN_OK, "9780441172719" },
+	{ "ISBN-13: 978-0-441-17271-9", BF_ISBN_OK, "9780441172719" },
+	{ "ISBN-13 9780441172719", BF_ISBN_OK, "9780441172719" },
+	{ "isbn:0441172717", BF_ISBN_OK, "9780441172719" },
+	{ "urn:isbn:0441172717", BF_ISBN_OK, "9780441172719" },
+	{ "ISBN-10: 0-441-17271-7", BF_ISBN_OK, "9780441172719" },
+	{ "ISBN139780441172719", BF_ISBN_OK, "9780441172719" },
+	{ "9780441172719 (pbk.) : $12.95", BF_ISBN_OK, "9780441172719" },
+	{ "0441172717 v. 1", BF_ISBN_OK, "9780441172719" },
+	{ "hardcover 0441172717", BF_ISBN_OK, "9780441172719" },
 	{ "box 0441172717", BF_ISBN_OK, "9780441172719" },
 	/* 4 and 5: SBN, lost zeros, spreadsheets */
-	{ "441172717", BF_ISBN_OK, "9780441172719" }, { "SBN 441-17271-7", BF_ISBN_OK, "9780441172719" },
-	{ "441172718", BF_ISBN_CHECK, NULL }, { "9.78044E+12", BF_ISBN_JUNK, NULL }, { "2023-01-15", BF_ISBN_LENGTH, NULL },
+	{ "441172717", BF_ISBN_OK, "9780441172719" },
+	{ "SBN 441-17271-7", BF_ISBN_OK, "9780441172719" },
+	{ "441172718", BF_ISBN_CHECK, NULL },
+	{ "9.78044E+12", BF_ISBN_JUNK, NULL },
+	{ "2023-01-15", BF_ISBN_LENGTH, NULL },
 	{ "OCLC 441172717", BF_ISBN_LENGTH, NULL },
 	/* 6: price add-ons and trade units */
-	{ "978044117271951299", BF_ISBN_OK, "9780441172719" }, { "9780441172719 51299", BF_ISBN_OK, "9780441172719" },
-	{ "978044117271912", BF_ISBN_OK, "9780441172719" }, { "19780441172716", BF_ISBN_OK, "9780441172719" },
+	{ "978044117271951299", BF_ISBN_OK, "9780441172719" },
+	{ "9780441172719 51299", BF_ISBN_OK, "9780441172719" },
+	{ "978044117271912", BF_ISBN_OK, "9780441172719" },
+	{ "19780441172716", BF_ISBN_OK, "9780441172719" },
 	{ "19780441172717", BF_ISBN_CHECK, NULL },
 	/* 7: other articles, wrong check digits */
-	{ "5901234123457", BF_ISBN_PREFIX, NULL }, { "036000291452", BF_ISBN_LENGTH, NULL },
-	{ "9780553418027", BF_ISBN_CHECK, NULL }, { "9790060115615", BF_ISBN_PREFIX, NULL },
-	{ "9780441172718", BF_ISBN_CHECK, NULL }, { "12345", BF_ISBN_LENGTH, NULL }, { "97804411727190", BF_ISBN_CHECK, NULL },
+	{ "5901234123457", BF_ISBN_PREFIX, NULL },
+	{ "036000291452", BF_ISBN_LENGTH, NULL },
+	{ "9780553418027", BF_ISBN_CHECK, NULL },
+	{ "9790060115615", BF_ISBN_PREFIX, NULL },
+	{ "9780441172718", BF_ISBN_CHECK, NULL },
+	{ "12345", BF_ISBN_LENGTH, NULL },
+	{ "97804411727190", BF_ISBN_PREFIX, NULL },
 	/* 8: ten wrong digits are no clipped ISBN-13, unless they say so */
-	{ "0316769488", BF_ISBN_CHECK, NULL }, { "ISBN-13: 0316769488", BF_ISBN_OK, "9780316769488" },
+	{ "0316769488", BF_ISBN_CHECK, NULL },
+	{ "ISBN-13: 0316769488", BF_ISBN_OK, "9780316769488" },
 	/* 9: ASINs */
-	{ "B000FC1PWA", BF_ISBN_LENGTH, NULL }, { "B0441172717", BF_ISBN_LENGTH, NULL },
+	{ "B000FC1PWA", BF_ISBN_LENGTH, NULL },
+	{ "B0441172717", BF_ISBN_LENGTH, NULL },
 	/* 10: several in one text; thirteen digits win */
-	{ "0441172717; 9780306406157", BF_ISBN_OK, "9780306406157" }, { "0441172717 9780441172719", BF_ISBN_OK, "9780441172719" },
-	{ "9780441172718 | 0441172717", BF_ISBN_OK, "9780441172719" }, { "0316769488/0441172717", BF_ISBN_OK, "9780441172719" },
+	{ "0441172717; 9780306406157", BF_ISBN_OK, "9780306406157" },
+	{ "0441172717 9780441172719", BF_ISBN_OK, "9780441172719" },
+	{ "9780441172718 | 0441172717", BF_ISBN_OK, "9780441172719" },
+	{ "0316769488/0441172717", BF_ISBN_OK, "9780441172719" },
 	/* formally valid, yet nothing */
-	{ "0000000000", BF_ISBN_JUNK, NULL }, { "8888888888", BF_ISBN_JUNK, NULL }, { "9780000000002", BF_ISBN_JUNK, NULL },
-	{ "123456789X", BF_ISBN_JUNK, NULL }, { "9781234567897", BF_ISBN_JUNK, NULL }, { "9788888888880", BF_ISBN_JUNK, NULL },
-	{ "", BF_ISBN_EMPTY, NULL }, { " \t\n", BF_ISBN_EMPTY, NULL }, { "unknown", BF_ISBN_JUNK, NULL },
-	{ "ISBN:", BF_ISBN_JUNK, NULL }, { "\xFF\xFE" "0441172717", BF_ISBN_OK, "9780441172719" },
+	{ "0000000000", BF_ISBN_JUNK, NULL },
+	{ "8888888888", BF_ISBN_JUNK, NULL },
+	{ "9780000000002", BF_ISBN_JUNK, NULL },
+	{ "123456789X", BF_ISBN_JUNK, NULL },
+	{ "9781234567897", BF_ISBN_JUNK, NULL },
+	{ "9788888888880", BF_ISBN_JUNK, NULL },
+	{ "", BF_ISBN_EMPTY, NULL },
+	{ " \t\n", BF_ISBN_EMPTY, NULL },
+	{ "unknown", BF_ISBN_JUNK, NULL },
+	{ "ISBN:", BF_ISBN_JUNK, NULL },
+	{ "\xFF\xFE"
+	  "0441172717",
+	  BF_ISBN_OK, "9780441172719" },
 };
 
 /* Each text gives its number or its reason, and a refusal leaves the result alone. */
@@ -62,7 +113,8 @@ static void canonical_or_refused(void **state)
 		enum bf_isbn_result got = bf_isbn_canon(cases[i].text, strlen(cases[i].text), isbn);
 
 		if (got != cases[i].result)
-			fail_msg("\"%s\": result %d, not %d", cases[i].text, (int)got, (int)cases[i].result);
+			fail_msg("\"%s\": result %d, not %d", cases[i].text, (int)got,
+				 (int)cases[i].result);
 		assert_string_equal(isbn, cases[i].isbn != NULL ? cases[i].isbn : "untouched");
 	}
 }
@@ -83,7 +135,8 @@ static void length_is_kept(void **state)
 	assert_int_equal(bf_isbn_canon(NULL, 0, isbn), BF_ISBN_EMPTY);
 }
 
-/* Every wrong digit and every exchange of unequal neighbours in an ISBN-10 is noticed: its rule is strong enough. */
+/* Every wrong digit and every exchange of unequal neighbours in an ISBN-10 is noticed: its rule is
+ * strong enough. */
 static void single_errors_are_noticed(void **state)
 {
 	char isbn[14], text[11];

@@ -2,12 +2,23 @@
 #include "cmocka_all.h"
 #include "backfill/books.h"
 
-/* Every variant names month and year in English, asks for up to N and the six fields, and does not push for ISBNs. */
+/* Every variant names month and year in English, asks for up to N and the six fields, and does not
+ * push for ISBNs. */
 static void every_variant(void **state)
 {
-	static const char *const wanted[] = { "up to 25 books", "November 2023", "title", "author", "publisher", "format",
-					      "publication year", "significance", "JSON", "schema", "unless you are certain",
-					      "fewer is fine", "not invent" };
+	static const char *const wanted[] = { "up to 25 books",
+					      "November 2023",
+					      "title",
+					      "author",
+					      "publisher",
+					      "format",
+					      "publication year",
+					      "significance",
+					      "JSON",
+					      "schema",
+					      "unless you are certain",
+					      "fewer is fine",
+					      "not invent" };
 	char seen[BF_PROMPT_VARIANTS][4096];
 
 	(void)state;
@@ -18,8 +29,10 @@ static void every_variant(void **state)
 		bf_prompt_user(bf_prompt_variants[v], 2023, 11, 25, &buf);
 		assert_false(buf.failed);
 		for (size_t i = 0; i < BF_COUNT(wanted); i++)
-			if (strstr(buf.data, wanted[i]) == NULL && strcasestr(buf.data, wanted[i]) == NULL)
-				fail_msg("%s: no \"%s\" in: %s", bf_prompt_variants[v], wanted[i], buf.data);
+			if (strstr(buf.data, wanted[i]) == NULL &&
+			    strcasestr(buf.data, wanted[i]) == NULL)
+				fail_msg("%s: no \"%s\" in: %s", bf_prompt_variants[v], wanted[i],
+					 buf.data);
 		memcpy(seen[v], buf.data, buf.len + 1);
 		for (int u = 0; u < v; u++)
 			assert_string_not_equal(seen[u], seen[v]);
@@ -31,8 +44,11 @@ static void every_variant(void **state)
 /* The names and their order; unknown ones are told apart. */
 static void names(void **state)
 {
-	static const char *const order[] = { "baseline", "contemporary-notable", "annual", "diversity-emphasis",
-					     "overlooked-significance", "genre-rotation", "era-contextualized" };
+	static const char *const order[] = {
+		"baseline",	      "contemporary-notable",	 "annual",
+		"diversity-emphasis", "overlooked-significance", "genre-rotation",
+		"era-contextualized"
+	};
 
 	(void)state;
 	for (int i = 0; i < BF_PROMPT_VARIANTS; i++) {
@@ -52,7 +68,8 @@ static void rotation(void **state)
 	assert_string_equal(bf_prompt_rotate("baseline", 1), "contemporary-notable");
 	assert_string_equal(bf_prompt_rotate("era-contextualized", 1), "baseline");
 	assert_string_equal(bf_prompt_rotate("annual", 7), "annual");
-	assert_string_equal(bf_prompt_rotate("annual", 2147483647), bf_prompt_variants[(2 + 2147483647 % 7) % 7]);
+	assert_string_equal(bf_prompt_rotate("annual", 2147483647),
+			    bf_prompt_variants[(2 + 2147483647 % 7) % 7]);
 	assert_null(bf_prompt_rotate("nonsense", 0));
 }
 
@@ -84,7 +101,9 @@ static void deterministic(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_variant), cmocka_unit_test(names), cmocka_unit_test(rotation),
+		cmocka_unit_test(every_variant),
+		cmocka_unit_test(names),
+		cmocka_unit_test(rotation),
 		cmocka_unit_test(deterministic),
 	};
 

@@ -6,47 +6,83 @@
 #define B "{\"title\":\"One\",\"author\":\"Ann Lee\",\"publication_year\":2020}"
 #define C "{\"title\":\"Two\",\"author\":\"Bo Ray\",\"publication_year\":2021}"
 
-static const struct { const char *text; enum bf_books_outcome outcome; size_t n, dropped; bool cut; } cases[] = {
+static const struct {
+	const char *text;
+	enum bf_books_outcome outcome;
+	size_t n, dropped;
+	bool cut;
+} cases[] = {
 	/* shapes */
-	{ "[" B "," C "]", BF_BOOKS_OK, 2, 0 }, { "{\"books\":[" B "]}", BF_BOOKS_OK, 1, 0 },
-	{ "{\"count\":2,\"items\":[" B "," C "]}", BF_BOOKS_OK, 2, 0 }, { "{\"tags\":[1],\"books\":[" B "]}", BF_BOOKS_OK, 1, 0 },
-	{ "{\"data\":{\"books\":[" B "]}}", BF_BOOKS_OK, 1, 0 }, { "[{\"books\":[" B "]}]", BF_BOOKS_OK, 1, 0 },
-	{ "[[" B "]]", BF_BOOKS_OK, 1, 0 }, { B, BF_BOOKS_OK, 1, 0 }, { "{\"1\":" B ",\"2\":" C "}", BF_BOOKS_OK, 2, 0 },
-	{ "\"[{\\\"title\\\":\\\"T\\\",\\\"author\\\":\\\"A\\\",\\\"year\\\":2020}]\"", BF_BOOKS_OK, 1, 0 },
+	{ "[" B "," C "]", BF_BOOKS_OK, 2, 0 },
+	{ "{\"books\":[" B "]}", BF_BOOKS_OK, 1, 0 },
+	{ "{\"count\":2,\"items\":[" B "," C "]}", BF_BOOKS_OK, 2, 0 },
+	{ "{\"tags\":[1],\"books\":[" B "]}", BF_BOOKS_OK, 1, 0 },
+	{ "{\"data\":{\"books\":[" B "]}}", BF_BOOKS_OK, 1, 0 },
+	{ "[{\"books\":[" B "]}]", BF_BOOKS_OK, 1, 0 },
+	{ "[[" B "]]", BF_BOOKS_OK, 1, 0 },
+	{ B, BF_BOOKS_OK, 1, 0 },
+	{ "{\"1\":" B ",\"2\":" C "}", BF_BOOKS_OK, 2, 0 },
+	{ "\"[{\\\"title\\\":\\\"T\\\",\\\"author\\\":\\\"A\\\",\\\"year\\\":2020}]\"", BF_BOOKS_OK,
+	  1, 0 },
 	{ "\xEF\xBB\xBF \n[" B "]\n", BF_BOOKS_OK, 1, 0 },
 	/* fences and prose around */
-	{ "```json\n[" B "]\n```", BF_BOOKS_OK, 1, 0 }, { "```\n{\"books\":[" B "]}\n```", BF_BOOKS_OK, 1, 0 },
-	{ "````json\n[" B "]\n````", BF_BOOKS_OK, 1, 0 }, { "```" B "```", BF_BOOKS_OK, 1, 0 },
+	{ "```json\n[" B "]\n```", BF_BOOKS_OK, 1, 0 },
+	{ "```\n{\"books\":[" B "]}\n```", BF_BOOKS_OK, 1, 0 },
+	{ "````json\n[" B "]\n````", BF_BOOKS_OK, 1, 0 },
+	{ "```" B "```", BF_BOOKS_OK, 1, 0 },
 	{ "Here is [some] of it:\n```json\n[" B "," C "]\n```\nEnjoy [them]!", BF_BOOKS_OK, 2, 0 },
 	{ "Sure! [" B "] That is all.", BF_BOOKS_OK, 1, 0 },
 	/* cut off: the complete items are kept */
-	{ "[" B "," C ",{\"title\":\"Thr", BF_BOOKS_OK, 2, 0, true }, { "{\"books\":[" B ",", BF_BOOKS_OK, 1, 0, true },
-	{ "```json\n{\"books\":[" B ",{\"ti", BF_BOOKS_OK, 1, 0, true }, { "[" B ",{\"title\":\"a } b", BF_BOOKS_OK, 1, 0, true },
+	{ "[" B "," C ",{\"title\":\"Thr", BF_BOOKS_OK, 2, 0, true },
+	{ "{\"books\":[" B ",", BF_BOOKS_OK, 1, 0, true },
+	{ "```json\n{\"books\":[" B ",{\"ti", BF_BOOKS_OK, 1, 0, true },
+	{ "[" B ",{\"title\":\"a } b", BF_BOOKS_OK, 1, 0, true },
 	{ "[{\"title\":\"On", BF_BOOKS_GARBAGE, 0, 0 },
 	/* broken further in: a broken item costs itself */
-	{ "[" B ",]", BF_BOOKS_OK, 1, 0 }, { "{\"books\":[" B ",{\"title\":\"x\" \"y\"}," C "]}", BF_BOOKS_OK, 2, 1 },
+	{ "[" B ",]", BF_BOOKS_OK, 1, 0 },
+	{ "{\"books\":[" B ",{\"title\":\"x\" \"y\"}," C "]}", BF_BOOKS_OK, 2, 1 },
 	/* malformed items */
 	{ "[" B ",{\"title\":5,\"author\":\"A\",\"publication_year\":2020}]", BF_BOOKS_OK, 1, 1 },
-	{ "[" B ",{\"title\":\"T\",\"author\":null,\"publication_year\":2020}]", BF_BOOKS_OK, 1, 1 },
+	{ "[" B ",{\"title\":\"T\",\"author\":null,\"publication_year\":2020}]", BF_BOOKS_OK, 1,
+	  1 },
 	{ "[" B ",{\"title\":\"T\",\"author\":\"A\"}]", BF_BOOKS_OK, 1, 1 },
-	{ "[" B ",{\"title\":\"T\",\"author\":\"A\",\"publication_year\":1899}]", BF_BOOKS_OK, 1, 1 },
-	{ "[" B ",{\"title\":\"T\",\"author\":\"A\",\"publication_year\":2101}]", BF_BOOKS_OK, 1, 1 },
-	{ "[" B ",{\"title\":\"T\",\"author\":\"A\",\"publication_year\":2020.5}]", BF_BOOKS_OK, 1, 1 },
-	{ "[" B ",{\"title\":\"T\",\"author\":\"A\",\"publication_year\":\"soon\"}]", BF_BOOKS_OK, 1, 1 },
-	{ "[" B ",{\"title\":\"  \",\"author\":\"A\",\"publication_year\":2020}]", BF_BOOKS_OK, 1, 1 },
-	{ "[" B ",{\"title\":\"?!\",\"author\":\"A\",\"publication_year\":2020}]", BF_BOOKS_OK, 1, 1 },
+	{ "[" B ",{\"title\":\"T\",\"author\":\"A\",\"publication_year\":1899}]", BF_BOOKS_OK, 1,
+	  1 },
+	{ "[" B ",{\"title\":\"T\",\"author\":\"A\",\"publication_year\":2101}]", BF_BOOKS_OK, 1,
+	  1 },
+	{ "[" B ",{\"title\":\"T\",\"author\":\"A\",\"publication_year\":2020.5}]", BF_BOOKS_OK, 1,
+	  1 },
+	{ "[" B ",{\"title\":\"T\",\"author\":\"A\",\"publication_year\":\"soon\"}]", BF_BOOKS_OK,
+	  1, 1 },
+	{ "[" B ",{\"title\":\"  \",\"author\":\"A\",\"publication_year\":2020}]", BF_BOOKS_OK, 1,
+	  1 },
+	{ "[" B ",{\"title\":\"?!\",\"author\":\"A\",\"publication_year\":2020}]", BF_BOOKS_OK, 1,
+	  1 },
 	{ "[" B ",{\"title\":\"T\",\"author\":[],\"publication_year\":2020}]", BF_BOOKS_OK, 1, 1 },
-	{ "[" B ",null,7,\"T by A\"]", BF_BOOKS_OK, 1, 3 }, { "{\"books\":[\"T by A\"]}", BF_BOOKS_GARBAGE, 0, 1 },
+	{ "[" B ",null,7,\"T by A\"]", BF_BOOKS_OK, 1, 3 },
+	{ "{\"books\":[\"T by A\"]}", BF_BOOKS_GARBAGE, 0, 1 },
 	/* nothing, refusals, garbage */
-	{ "[]", BF_BOOKS_EMPTY, 0, 0 }, { "{\"books\":[]}", BF_BOOKS_EMPTY, 0, 0 }, { "{}", BF_BOOKS_EMPTY, 0, 0 }, { "null", BF_BOOKS_EMPTY, 0, 0 },
+	{ "[]", BF_BOOKS_EMPTY, 0, 0 },
+	{ "{\"books\":[]}", BF_BOOKS_EMPTY, 0, 0 },
+	{ "{}", BF_BOOKS_EMPTY, 0, 0 },
+	{ "null", BF_BOOKS_EMPTY, 0, 0 },
 	{ "```json\n[]\n```", BF_BOOKS_EMPTY, 0, 0 },
-	{ "{\"error\":\"I cannot verify these.\"}", BF_BOOKS_REFUSED, 0, 0 }, { "[{\"error\":\"no\"}]", BF_BOOKS_REFUSED, 0, 0 },
-	{ "{\"error\":{\"code\":3,\"message\":\"no\"}}", BF_BOOKS_REFUSED, 0, 0 }, { "{\"books\":[],\"error\":\"no\"}", BF_BOOKS_REFUSED, 0, 0 },
-	{ "{\"books\":[],\"message\":\"not sure of any\"}", BF_BOOKS_REFUSED, 0, 0 }, { "{\"error\":true}", BF_BOOKS_REFUSED, 0, 0 },
-	{ "I'm sorry, but I can't help with that.", BF_BOOKS_REFUSED, 0, 0 }, { "Es tut mir leid, das geht nicht.", BF_BOOKS_REFUSED, 0, 0 },
+	{ "{\"error\":\"I cannot verify these.\"}", BF_BOOKS_REFUSED, 0, 0 },
+	{ "[{\"error\":\"no\"}]", BF_BOOKS_REFUSED, 0, 0 },
+	{ "{\"error\":{\"code\":3,\"message\":\"no\"}}", BF_BOOKS_REFUSED, 0, 0 },
+	{ "{\"books\":[],\"error\":\"no\"}", BF_BOOKS_REFUSED, 0, 0 },
+	{ "{\"books\":[],\"message\":\"not sure of any\"}", BF_BOOKS_REFUSED, 0, 0 },
+	{ "{\"error\":true}", BF_BOOKS_REFUSED, 0, 0 },
+	{ "I'm sorry, but I can't help with that.", BF_BOOKS_REFUSED, 0, 0 },
+	{ "Es tut mir leid, das geht nicht.", BF_BOOKS_REFUSED, 0, 0 },
 	{ "抱歉，我无法提供。", BF_BOOKS_REFUSED, 0, 0 },
-	{ "", BF_BOOKS_GARBAGE, 0, 0 }, { " \n ", BF_BOOKS_GARBAGE, 0, 0 }, { "<html><body>Bad gateway</body></html>", BF_BOOKS_GARBAGE, 0, 0 },
-	{ "12345", BF_BOOKS_GARBAGE, 0, 0 }, { "{{{{[[[[", BF_BOOKS_GARBAGE, 0, 0 }, { "{\"a\":1}", BF_BOOKS_GARBAGE, 0, 0 }, { "true", BF_BOOKS_GARBAGE, 0, 0 },
+	{ "", BF_BOOKS_GARBAGE, 0, 0 },
+	{ " \n ", BF_BOOKS_GARBAGE, 0, 0 },
+	{ "<html><body>Bad gateway</body></html>", BF_BOOKS_GARBAGE, 0, 0 },
+	{ "12345", BF_BOOKS_GARBAGE, 0, 0 },
+	{ "{{{{[[[[", BF_BOOKS_GARBAGE, 0, 0 },
+	{ "{\"a\":1}", BF_BOOKS_GARBAGE, 0, 0 },
+	{ "true", BF_BOOKS_GARBAGE, 0, 0 },
 };
 
 /* Each text has its outcome and counts; a reason stands exactly where there are no books. */
@@ -58,23 +94,27 @@ static void shapes(void **state)
 		struct bf_book_list list;
 
 		bf_books_read(cases[i].text, strlen(cases[i].text), 2020, arena, &list);
-		if (list.outcome != cases[i].outcome || list.n != cases[i].n || list.dropped != cases[i].dropped ||
-		    list.cut != cases[i].cut)
-			fail_msg("%s: outcome %d, %zu books, %zu dropped, cut %d", cases[i].text, (int)list.outcome, list.n,
-				 list.dropped, list.cut);
+		if (list.outcome != cases[i].outcome || list.n != cases[i].n ||
+		    list.dropped != cases[i].dropped || list.cut != cases[i].cut)
+			fail_msg("%s: outcome %d, %zu books, %zu dropped, cut %d", cases[i].text,
+				 (int)list.outcome, list.n, list.dropped, list.cut);
 		assert_int_equal(list.reason == NULL, list.outcome == BF_BOOKS_OK);
 		bf_arena_free(arena);
 	}
 }
 
-/* Every field under its names; text is brought into one line; an ISBN counts only when it is one. */
+/* Every field under its names; text is brought into one line; an ISBN counts only when it is one.
+ */
 static void fields(void **state)
 {
 	static const char text[] =
-		"[{\"title\":\" The\\nFirst  Book \",\"subtitle\":\"A Start\",\"authors\":[\"Ann Lee\",{\"name\":\"Bo Ray\"}],"
-		"\"publisher\":\"Press\",\"format\":\"ebook\",\"publication_year\":\"2019\",\"significance\":\"much\",\"language\":\"en\","
+		"[{\"title\":\" The\\nFirst  Book \",\"subtitle\":\"A Start\",\"authors\":[\"Ann "
+		"Lee\",{\"name\":\"Bo Ray\"}],"
+		"\"publisher\":\"Press\",\"format\":\"ebook\",\"publication_year\":\"2019\","
+		"\"significance\":\"much\",\"language\":\"en\","
 		"\"isbn\":\"0-441-17271-7\"},"
-		"{\"title\":\"Second\",\"author\":\"Ann Lee\",\"year\":\"2020-05-01\",\"publisher\":null,\"isbn13\":\"9780553418027\"}]";
+		"{\"title\":\"Second\",\"author\":\"Ann "
+		"Lee\",\"year\":\"2020-05-01\",\"publisher\":null,\"isbn13\":\"9780553418027\"}]";
 	struct bf_arena *arena = bf_arena_new();
 	struct bf_book_list list;
 
@@ -127,8 +167,10 @@ static void lengths(void **state)
 /* A refusal keeps its words; bytes that are no UTF-8 cost the item they stand in. */
 static void words_and_bytes(void **state)
 {
-	static const char refusal[] = "{\"error\":\"I cannot do this.\"}", prose[] = "I am\n not able to.";
-	static const char bad[] = "[" B ",{\"title\":\"T\xFF\",\"author\":\"A\",\"publication_year\":2020}," C "]";
+	static const char refusal[] = "{\"error\":\"I cannot do this.\"}",
+			  prose[] = "I am\n not able to.";
+	static const char bad[] =
+		"[" B ",{\"title\":\"T\xFF\",\"author\":\"A\",\"publication_year\":2020}," C "]";
 	struct bf_arena *arena = bf_arena_new();
 	struct bf_book_list list;
 
@@ -170,7 +212,8 @@ static void cut_anywhere(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(shapes), cmocka_unit_test(fields), cmocka_unit_test(lengths), cmocka_unit_test(words_and_bytes),
+		cmocka_unit_test(shapes),	cmocka_unit_test(fields),
+		cmocka_unit_test(lengths),	cmocka_unit_test(words_and_bytes),
 		cmocka_unit_test(cut_anywhere),
 	};
 

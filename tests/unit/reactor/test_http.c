@@ -52,12 +52,16 @@ static void remember(struct server *s, struct evhttp_request *req)
 	copy_header(req, "Accept-Encoding", s->encoding, sizeof(s->encoding));
 	copy_header(req, "User-Agent", s->agent, sizeof(s->agent));
 	copy_header(req, "Expect", s->expect, sizeof(s->expect));
-	snprintf(s->method, sizeof(s->method), "%s", evhttp_request_get_command(req) == EVHTTP_REQ_POST ? "POST" : "GET");
+	snprintf(s->method, sizeof(s->method), "%s",
+		 evhttp_request_get_command(req) == EVHTTP_REQ_POST ? "POST" : "GET");
 	memset(s->body, 0, sizeof(s->body));
 	evbuffer_copyout(in, s->body, len < sizeof(s->body) ? len : sizeof(s->body) - 1);
 }
 
-/* Deflate (RFC 1951) with fixed codes: one zero byte and then "258 bytes from distance 1", 13 bits each. */
+/*
+ * Deflate (RFC 1951) with fixed codes: one zero byte and then "258 bytes from distance 1", 13 bits
+ * each.
+ */
 static void add_bomb(struct evbuffer *out, int matches)
 {
 	static const unsigned char header[] = { 0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3 };
@@ -183,14 +187,16 @@ static int server_up(struct world *w, struct server *s)
 	s->evhttp = evhttp_new(bf_loop_base(w->loop));
 	evhttp_set_gencb(s->evhttp, serve, s);
 	bound = evhttp_bind_socket_with_handle(s->evhttp, "127.0.0.1", 0);
-	if (!bound || getsockname(evhttp_bound_socket_get_fd(bound), (struct sockaddr *)&in, &len) != 0)
+	if (!bound ||
+	    getsockname(evhttp_bound_socket_get_fd(bound), (struct sockaddr *)&in, &len) != 0)
 		return -1;
 	s->port = ntohs(in.sin_port);
 	return 0;
 }
 
 /* Accepts and resets at once. */
-static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *sa, int len, void *ctx)
+static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *sa, int len,
+		      void *ctx)
 {
 	struct linger linger = { .l_onoff = 1 };
 
@@ -204,12 +210,15 @@ static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct socka
 
 static int resetter_up(struct world *w)
 {
-	struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in in = { .sin_family = AF_INET,
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof(in);
 
-	w->resetter = evconnlistener_new_bind(bf_loop_base(w->loop), on_accept, w, LEV_OPT_CLOSE_ON_FREE, 8,
-					      (struct sockaddr *)&in, sizeof(in));
-	if (!w->resetter || getsockname(evconnlistener_get_fd(w->resetter), (struct sockaddr *)&in, &len) != 0)
+	w->resetter =
+		evconnlistener_new_bind(bf_loop_base(w->loop), on_accept, w, LEV_OPT_CLOSE_ON_FREE,
+					8, (struct sockaddr *)&in, sizeof(in));
+	if (!w->resetter ||
+	    getsockname(evconnlistener_get_fd(w->resetter), (struct sockaddr *)&in, &len) != 0)
 		return -1;
 	w->reset_port = ntohs(in.sin_port);
 	return 0;
@@ -270,10 +279,15 @@ static struct bf_http_request request(struct world *w, const char *path)
 	static char url[256];
 
 	snprintf(url, sizeof(url), "http://127.0.0.1:%d%s", w->a.port, path);
-	return (struct bf_http_request){
-		.method = "GET", .url = url, .label = "test", .user_agent = "tester/1", .headers = secret,
-		.n_headers = 2, .timeout_ms = 20000, .connect_timeout_ms = 5000, .max_body = 1 << 20
-	};
+	return (struct bf_http_request){ .method = "GET",
+					 .url = url,
+					 .label = "test",
+					 .user_agent = "tester/1",
+					 .headers = secret,
+					 .n_headers = 2,
+					 .timeout_ms = 20000,
+					 .connect_timeout_ms = 5000,
+					 .max_body = 1 << 20 };
 }
 
 static void ask(struct world *w, const struct bf_http_request *request)
@@ -295,7 +309,10 @@ static void get(struct world *w, const char *path)
 
 /* ---- tests ---- */
 
-/* A plain answer comes whole, with status, type and no Retry-After; our headers went out, Expect did not. */
+/*
+ * A plain answer comes whole, with status, type and no Retry-After; our headers went out, Expect
+ * did not.
+ */
 static void plain_answer(void **state)
 {
 	struct world *w = *state;
@@ -417,7 +434,8 @@ static void retry_after(void **state)
 	assert_int_equal(w->retry_after_ms, 24 * 3600 * 1000);
 	get(w, "/retry/Wed,%2021%20Oct%202015%2007:28:00%20GMT");
 	assert_int_equal(w->retry_after_ms, 0);
-	strftime(path, sizeof(path), "/retry/%a,%%20%d%%20%b%%20%Y%%20%H:%M:%S%%20GMT", gmtime_r(&in_90_s, &tm));
+	strftime(path, sizeof(path), "/retry/%a,%%20%d%%20%b%%20%Y%%20%H:%M:%S%%20GMT",
+		 gmtime_r(&in_90_s, &tm));
 	get(w, path);
 	assert_in_range(w->retry_after_ms, 60000, 90000);
 }
@@ -532,7 +550,9 @@ static void connection_failures(void **state)
 	assert_null(strstr(w->err.text, "sesame"));
 }
 
-/* localhost is looked up without a resolver, also where only one of its addresses is listened on. */
+/*
+ * localhost is looked up without a resolver, also where only one of its addresses is listened on.
+ */
 static void localhost_by_name(void **state)
 {
 	struct world *w = *state;
@@ -598,7 +618,10 @@ static void connections_are_reused(void **state)
 	assert_int_equal(bf_http_open_connections(w->http), 1);
 }
 
-/* A cancelled request never completes and its connection is gone; cancelling before the first turn works as well. */
+/*
+ * A cancelled request never completes and its connection is gone; cancelling before the first turn
+ * works as well.
+ */
 static void cancel_is_final(void **state)
 {
 	struct world *w = *state;

@@ -36,7 +36,10 @@ static void timers_fire_in_order(void **state)
 	assert_string_equal(note.text, "abc");
 }
 
-/* A timer does not fire before its time, although libevent counts from the beginning of a long turn. */
+/*
+ * A timer does not fire before its time, although libevent counts from the beginning of a long
+ * turn.
+ */
 static void stop_at(void *ctx)
 {
 	uint64_t *due = ctx;

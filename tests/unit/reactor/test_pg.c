@@ -1,6 +1,6 @@
 /*
- * The PostgreSQL sessions against a real server, which BF_TEST_CONNINFO names (a superuser of a throw-away cluster);
- * without it, only the tests that need none run.
+ * The PostgreSQL sessions against a real server, which BF_TEST_CONNINFO names (a superuser of a
+ * throw-away cluster); without it, only the tests that need none run.
  */
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -18,10 +18,11 @@ struct world {
 	/* of the last completion */
 	int done, wait_done;
 	struct bf_error err;
-	int n_results, longest;			/* longest first field so far */
-	char value[64], last[64];		/* first field of the first and of the last result */
+	int n_results, longest; /* longest first field so far */
+	char value[64], last[64]; /* first field of the first and of the last result */
 	char order[256];
-	struct bf_error errors[128];		/* of each completion, in order; several may come in one turn */
+	struct bf_error
+		errors[128]; /* of each completion, in order; several may come in one turn */
 };
 
 #define STMT(n, text, params) static const struct bf_pg_stmt n = { #n, text, params }
@@ -94,7 +95,8 @@ static void on_done(void *ctx, const struct bf_error *err, PGresult *const *resu
 		first_field(w, w->value, sizeof(w->value), results[0]);
 		first_field(w, w->last, sizeof(w->last), results[n - 1]);
 	}
-	snprintf(w->order + strlen(w->order), sizeof(w->order) - strlen(w->order), "%s,", err ? "!" : w->value);
+	snprintf(w->order + strlen(w->order), sizeof(w->order) - strlen(w->order), "%s,",
+		 err ? "!" : w->value);
 	if (w->done >= w->wait_done)
 		bf_loop_stop(w->loop);
 }
@@ -125,11 +127,14 @@ static void script(struct world *w, const char *sql)
 
 static struct bf_pg_config config_for(struct world *w, int sessions)
 {
-	return (struct bf_pg_config){
-		.conninfo = w->conninfo, .application_name = "bf-test", .sessions = sessions,
-		.statement_timeout_ms = 60000, .connect_timeout_ms = 10000, .on_state = on_state, .on_notify = on_notify,
-		.ctx = w
-	};
+	return (struct bf_pg_config){ .conninfo = w->conninfo,
+				      .application_name = "bf-test",
+				      .sessions = sessions,
+				      .statement_timeout_ms = 60000,
+				      .connect_timeout_ms = 10000,
+				      .on_state = on_state,
+				      .on_notify = on_notify,
+				      .ctx = w };
 }
 
 static void open_pool(struct world *w, const struct bf_pg_config *config)
@@ -179,7 +184,8 @@ static int database_up(void **state)
 		return 0;
 	config = config_for(w, 1);
 	open_pool(w, &config);
-	script(w, "DROP TABLE IF EXISTS bf_test_reactor; CREATE TABLE bf_test_reactor (n int PRIMARY KEY)");
+	script(w, "DROP TABLE IF EXISTS bf_test_reactor; CREATE TABLE bf_test_reactor (n int "
+		  "PRIMARY KEY)");
 	w->done = 0;
 	w->order[0] = '\0';
 	return w->err.class == BF_ERR_NONE ? 0 : -1;
@@ -249,7 +255,10 @@ static void error_in_the_middle(void **state)
 	assert_non_null(strstr(w->errors[1].text, "divide"));
 }
 
-/* A constraint that is checked at the end of the transaction fails the batch although each statement went well. */
+/*
+ * A constraint that is checked at the end of the transaction fails the batch although each
+ * statement went well.
+ */
 static void error_at_commit(void **state)
 {
 	struct world *w = need_database(state);
@@ -282,7 +291,8 @@ static void hundred_batches(void **state)
 		const char *const params[] = { number };
 
 		snprintf(number, sizeof(number), "%d", i);
-		snprintf(expected + strlen(expected), sizeof(expected) - strlen(expected), "%d,", i);
+		snprintf(expected + strlen(expected), sizeof(expected) - strlen(expected), "%d,",
+			 i);
 		bf_pg_query(w->pg, &echo, params, on_done, w);
 	}
 	await(w, 60);
@@ -399,7 +409,10 @@ static void prepared_once(void **state)
 	assert_string_equal(w->value, "1");
 }
 
-/* Prepared statements that somebody deallocated, or whose table changed, fail once as RETRY and are prepared again. */
+/*
+ * Prepared statements that somebody deallocated, or whose table changed, fail once as RETRY and are
+ * prepared again.
+ */
 static void prepared_again(void **state)
 {
 	struct world *w = need_database(state);
@@ -419,7 +432,9 @@ static void prepared_again(void **state)
 	assert_int_equal(w->err.class, BF_ERR_NONE);
 }
 
-/* A statement that cannot be prepared says why, hurts no other, and works once its table is there. */
+/*
+ * A statement that cannot be prepared says why, hurts no other, and works once its table is there.
+ */
 static void prepare_fails(void **state)
 {
 	struct world *w = need_database(state);
@@ -438,7 +453,9 @@ static void prepare_fails(void **state)
 	script(w, "DROP TABLE bf_test_missing");
 }
 
-/* A failing statement does not undo what was prepared in its batch: others, already sent, use it. */
+/*
+ * A failing statement does not undo what was prepared in its batch: others, already sent, use it.
+ */
 static void preparing_survives_errors(void **state)
 {
 	struct world *w = need_database(state);
@@ -540,7 +557,10 @@ static void free_in_a_completion(void **state)
 
 /* ---- losing and finding the server ---- */
 
-/* The server ends a backend: its batch is RETRY, both changes of state are told, and the session comes back. */
+/*
+ * The server ends a backend: its batch is RETRY, both changes of state are told, and the session
+ * comes back.
+ */
 static void backend_terminated(void **state)
 {
 	struct world *w = need_database(state);
@@ -606,7 +626,10 @@ static void notifications(void **state)
 	assert_string_equal(w->payload, "second");
 }
 
-/* Whoever finds itself on a read-only server leaves it: the batch is RETRY and the session connects anew. */
+/*
+ * Whoever finds itself on a read-only server leaves it: the batch is RETRY and the session connects
+ * anew.
+ */
 static void read_only_is_left(void **state)
 {
 	struct world *w = need_database(state);
@@ -650,7 +673,8 @@ static void other_encoding(void **state)
 	struct bf_pg_config config = config_for(w, 1);
 
 	script(w, "DROP DATABASE IF EXISTS bf_test_ascii");
-	script(w, "CREATE DATABASE bf_test_ascii TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'");
+	script(w, "CREATE DATABASE bf_test_ascii TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE "
+		  "'C'");
 	assert_int_equal(w->err.class, BF_ERR_NONE);
 	snprintf(w->conninfo + strlen(w->conninfo), sizeof(w->conninfo) - strlen(w->conninfo),
 		 " dbname=bf_test_ascii");
@@ -673,7 +697,8 @@ static void unknown_role(void **state)
 	struct bf_pg_config config = config_for(w, 1);
 
 	bf_pg_free(w->pg);
-	snprintf(w->conninfo + strlen(w->conninfo), sizeof(w->conninfo) - strlen(w->conninfo), " user=bf_nobody");
+	snprintf(w->conninfo + strlen(w->conninfo), sizeof(w->conninfo) - strlen(w->conninfo),
+		 " user=bf_nobody");
 	w->pg = bf_pg_new(w->loop, &config);
 	w->wait_down = 1;
 	harness_run(w->loop);
@@ -686,7 +711,8 @@ static void unknown_role(void **state)
 /* Splits BF_TEST_CONNINFO's host and port off, to put other hosts before them. */
 static void with_hosts(struct world *w, const char *host, int port)
 {
-	char *message = NULL, rest[512] = "", own_host[256] = "/var/run/postgresql", own_port[16] = "5432";
+	char *message = NULL, rest[512] = "", own_host[256] = "/var/run/postgresql",
+	     own_port[16] = "5432";
 	PQconninfoOption *options = PQconninfoParse(getenv("BF_TEST_CONNINFO"), &message);
 
 	assert_non_null(options);
@@ -698,16 +724,19 @@ static void with_hosts(struct world *w, const char *host, int port)
 		else if (strcmp(o->keyword, "port") == 0)
 			snprintf(own_port, sizeof(own_port), "%s", o->val);
 		else
-			snprintf(rest + strlen(rest), sizeof(rest) - strlen(rest), " %s='%s'", o->keyword, o->val);
+			snprintf(rest + strlen(rest), sizeof(rest) - strlen(rest), " %s='%s'",
+				 o->keyword, o->val);
 	}
 	PQconninfoFree(options);
-	snprintf(w->conninfo, sizeof(w->conninfo), "host='%s,%s' port=%d,%s%s", host, own_host, port, own_port, rest);
+	snprintf(w->conninfo, sizeof(w->conninfo), "host='%s,%s' port=%d,%s%s", host, own_host,
+		 port, own_port, rest);
 }
 
 /* A listening socket that nobody serves. */
 static int silent_port(int *fd)
 {
-	struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in in = { .sin_family = AF_INET,
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof(in);
 
 	*fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -727,7 +756,11 @@ static void dead_first_host(void **state)
 	bf_pg_free(w->pg);
 	config.connect_timeout_ms = 1500;
 	for (int i = 0; i < 3; i++) {
-		with_hosts(w, i == 0 ? "127.0.0.1" : i == 1 ? "localhost" : "127.0.0.1", i == 2 ? port : 1);
+		with_hosts(w,
+			   i == 0   ? "127.0.0.1"
+			   : i == 1 ? "localhost"
+				    : "127.0.0.1",
+			   i == 2 ? port : 1);
 		open_pool(w, &config);
 		query(w, &one, NULL);
 		assert_string_equal(w->value, "1");
@@ -744,7 +777,8 @@ static void no_server(void **state)
 	struct bf_pg_config config = config_for(w, 2);
 	uint64_t began = bf_now_us();
 
-	snprintf(w->conninfo, sizeof(w->conninfo), "host=127.0.0.1 port=1 dbname=x password=sesame");
+	snprintf(w->conninfo, sizeof(w->conninfo),
+		 "host=127.0.0.1 port=1 dbname=x password=sesame");
 	w->pg = bf_pg_new(w->loop, &config);
 	query(w, &one, NULL);
 	assert_int_equal(w->err.class, BF_ERR_RETRY);
@@ -803,7 +837,9 @@ static void script_between_batches(void **state)
 	struct world *w = need_database(state);
 
 	bf_pg_query(w->pg, &one, NULL, on_done, w);
-	bf_pg_script(w->pg, "SELECT 2; INSERT INTO bf_test_reactor VALUES (1), (2); SELECT count(*) FROM bf_test_reactor",
+	bf_pg_script(w->pg,
+		     "SELECT 2; INSERT INTO bf_test_reactor VALUES (1), (2); SELECT count(*) FROM "
+		     "bf_test_reactor",
 		     on_done, w);
 	bf_pg_query(w->pg, &total, NULL, on_done, w);
 	await(w, 3);

@@ -19,9 +19,12 @@ static const char *key(const struct conninfo *info, const char *name)
 	return NULL;
 }
 
-static bool read_string(struct conninfo *info, const char *string, bool keepalive, struct bf_error *err)
+static bool read_string(struct conninfo *info, const char *string, bool keepalive,
+			struct bf_error *err)
 {
-	const struct bf_pg_config config = { .conninfo = string, .application_name = "tester", .keepalive = keepalive };
+	const struct bf_pg_config config = { .conninfo = string,
+					     .application_name = "tester",
+					     .keepalive = keepalive };
 
 	clean_environment();
 	return conninfo_read(info, &config, err);
@@ -41,7 +44,8 @@ static void classes(void **state)
 	(void)state;
 	for (size_t i = 0; i < BF_COUNT(rows); i++)
 		if (pg_classify(rows[i].sqlstate) != rows[i].class)
-			fail_msg("%s: %s", rows[i].sqlstate, bf_err_class_name(pg_classify(rows[i].sqlstate)));
+			fail_msg("%s: %s", rows[i].sqlstate,
+				 bf_err_class_name(pg_classify(rows[i].sqlstate)));
 }
 
 /* Hosts, addresses and ports go together item by item; only names are looked up. */
@@ -51,7 +55,9 @@ static void host_lists(void **state)
 	struct bf_error err;
 
 	(void)state;
-	assert_true(read_string(&info, "host=db1.example,10.0.0.2,/run/pg port=1,2,3 dbname=x password=p", false, &err));
+	assert_true(read_string(&info,
+				"host=db1.example,10.0.0.2,/run/pg port=1,2,3 dbname=x password=p",
+				false, &err));
 	assert_int_equal(info.n_hosts, 3);
 	assert_string_equal(info.hosts[0].host, "db1.example");
 	assert_true(info.hosts[0].by_name);
@@ -79,7 +85,10 @@ static void host_lists(void **state)
 	conninfo_release(&info);
 }
 
-/* What the reactor sets by itself, unless the string says otherwise; the lock session's keepalives are tight. */
+/*
+ * What the reactor sets by itself, unless the string says otherwise; the lock session's keepalives
+ * are tight.
+ */
 static void presets(void **state)
 {
 	struct conninfo info;
@@ -105,7 +114,8 @@ static void presets(void **state)
 /* The environment and the service file give what the string does not. */
 static void environment_and_service(void **state)
 {
-	const struct bf_pg_config config = { .conninfo = "dbname=x" }, service = { .conninfo = "service=elsewhere" };
+	const struct bf_pg_config config = { .conninfo = "dbname=x" },
+				  service = { .conninfo = "service=elsewhere" };
 	char path[] = "/tmp/bf-service-XXXXXX";
 	int fd = mkstemp(path);
 	FILE *file = fdopen(fd, "w");
@@ -137,8 +147,12 @@ static void environment_and_service(void **state)
 static void refused_strings(void **state)
 {
 	static const char *const strings[] = {
-		"host=a,b,c port=1,2", "hostaddr=10.0.0.1 host=a,b", "password=sesame nonsense", "sesame",
-		"host=a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q", "postgresql://[sesame",
+		"host=a,b,c port=1,2",
+		"hostaddr=10.0.0.1 host=a,b",
+		"password=sesame nonsense",
+		"sesame",
+		"host=a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q",
+		"postgresql://[sesame",
 	};
 	struct conninfo info;
 

@@ -64,6 +64,7 @@ void db_drop(void)
 }
 
 /* Runs one statement on the side session; its first value. */
+__attribute__((format(printf, 1, 0)))
 static const char *run(const char *sql, va_list args)
 {
 	static char out[8][65536];
@@ -149,8 +150,11 @@ int db_group_teardown(void **state)
 struct node *node_new(const char *instance, bool say_hello)
 {
 	struct node *n = calloc(1, sizeof(*n));
-	struct bf_pg_config config = { .conninfo = conninfo, .application_name = "test", .sessions = 2,
-		.statement_timeout_ms = 20000, .connect_timeout_ms = 5000 };
+	struct bf_pg_config config = { .conninfo = conninfo,
+		.application_name = "test",
+		.sessions = 2,
+		.statement_timeout_ms = 20000,
+		.connect_timeout_ms = 5000 };
 
 	n->pool = bf_pg_new(db_loop, &config);
 	config.sessions = 1;
@@ -179,10 +183,13 @@ int db_setup(void **state)
 {
 	if (db_admin() == NULL)
 		return 0;
-	db_run("TRUNCATE backfill_log, backfill_jobs, backfill_answers, backfill_candidates, backfill_events, api_usage,"
-		" api_quota, provider_state, isbn_resolutions, backfill_timers, backfill_flushes, backfill_instances,"
-		" enriched_works, enriched_editions, enriched_authors, work_authors_enriched, enrichment_queue,"
-		" enrichment_log CASCADE");
+	db_run("TRUNCATE backfill_log, backfill_jobs, backfill_answers, backfill_candidates, "
+	       "backfill_events, api_usage,"
+	       " api_quota, provider_state, isbn_resolutions, backfill_timers, backfill_flushes, "
+	       "backfill_instances,"
+	       " enriched_works, enriched_editions, enriched_authors, work_authors_enriched, "
+	       "enrichment_queue,"
+	       " enrichment_log CASCADE");
 	db_run("UPDATE backfill_control SET paused = false, note = NULL, until = NULL");
 	db_loop = bf_loop_new();
 	*state = node_new("one", true);
@@ -240,7 +247,8 @@ void got_claim(void *ctx, const struct bf_error *err, const struct bf_claim *cla
 		if (claim->rows != NULL)
 			got.rows[i] = claim->rows[i];
 		got.briefs[i] = claim->briefs[i];
-		got.briefs[i].error_message = bf_arena_strdup(got.arena, claim->briefs[i].error_message);
+		got.briefs[i].error_message =
+			bf_arena_strdup(got.arena, claim->briefs[i].error_message);
 	}
 }
 
@@ -295,7 +303,8 @@ void got_candidates(void *ctx, const struct bf_error *err, struct bf_candidate *
 		c->answers_json = bf_arena_strdup(got.arena, c->answers_json);
 		c->resolved_by = bf_arena_strdup(got.arena, c->resolved_by);
 		for (int p = 0; p < BF_NPROVIDERS; p++)
-			c->cached[p].record_json = bf_arena_strdup(got.arena, c->cached[p].record_json);
+			c->cached[p].record_json =
+				bf_arena_strdup(got.arena, c->cached[p].record_json);
 	}
 }
 
@@ -366,8 +375,12 @@ void got_schema(void *ctx, const struct bf_error *err, enum bf_schema schema, co
 
 int64_t seed(struct node *n, int year_start, int year_end)
 {
-	const struct bf_seed s = { .year_start = year_start, .year_end = year_end, .batch_size = 20,
-		.recent_from = 2020, .variant_recent = "contemporary-notable", .variant = "baseline" };
+	const struct bf_seed s = { .year_start = year_start,
+		.year_end = year_end,
+		.batch_size = 20,
+		.recent_from = 2020,
+		.variant_recent = "contemporary-notable",
+		.variant = "baseline" };
 
 	bf_store_seed(n->store, &s, got_count, NULL);
 	db_wait();
@@ -389,10 +402,16 @@ struct bf_month_row claim_one(struct node *n)
 	return got.rows[0];
 }
 
-enum bf_store_outcome step(struct node *n, const struct bf_month_row *row, int k, const char *from, const char *to)
+enum bf_store_outcome step(
+	struct node *n, const struct bf_month_row *row, int k, const char *from, const char *to)
 {
-	const struct bf_step s = { .ref = row->ref, .step = k, .from = from, .to = to, .event = "moved",
-		.detail_json = "{\"k\":1}", .job_id = row->job_id };
+	const struct bf_step s = { .ref = row->ref,
+		.step = k,
+		.from = from,
+		.to = to,
+		.event = "moved",
+		.detail_json = "{\"k\":1}",
+		.job_id = row->job_id };
 
 	bf_store_step(n->store, &s, got_done, NULL);
 	db_wait();
@@ -418,7 +437,11 @@ enum bf_store_outcome save(struct node *n, const struct bf_month_row *row, int c
 {
 	struct bf_new_candidate v[DB_MAX];
 	struct bf_book books[DB_MAX];
-	const struct bf_step s = { .ref = row->ref, .step = 2, .from = "saving", .to = "resolving", .event = "saved",
+	const struct bf_step s = { .ref = row->ref,
+		.step = 2,
+		.from = "saving",
+		.to = "resolving",
+		.event = "saved",
 		.job_id = row->job_id };
 
 	bf_arena_free(got.arena);
@@ -430,12 +453,18 @@ enum bf_store_outcome save(struct node *n, const struct bf_month_row *row, int c
 		*author = bf_arena_printf(got.arena, "Author %d", i + 1);
 		*key = bf_arena_printf(got.arena, "author %d", i + 1);
 		books[i] = (struct bf_book){ .title = bf_arena_printf(got.arena, "Title %d", i + 1),
-			.author = *author, .publisher = "A \"quoted\\ {house}", .format = "hardcover",
-			.significance = "значение \xff", .year = row->ref.year,
+			.author = *author,
+			.publisher = "A \"quoted\\ {house}",
+			.format = "hardcover",
+			.significance = "значение \xff",
+			.year = row->ref.year,
 			.generated_by = i % 2 == 0 ? 1u << BF_GEMINI : 1u << BF_XAI };
 		v[i] = (struct bf_new_candidate){ .book = &books[i],
-			.title_key = bf_arena_printf(got.arena, "title %d", i + 1), .author_key = *key,
-			.authors = author, .author_keys = key, .n_authors = 1 };
+			.title_key = bf_arena_printf(got.arena, "title %d", i + 1),
+			.author_key = *key,
+			.authors = author,
+			.author_keys = key,
+			.n_authors = 1 };
 	}
 	bf_store_save(n->store, &s, v, count, got_done, NULL);
 	db_wait();
@@ -446,7 +475,9 @@ enum bf_store_outcome save(struct node *n, const struct bf_month_row *row, int c
 void resolve(struct node *n, const struct bf_month_row *row, int count, bool same)
 {
 	struct bf_resolution v[DB_MAX];
-	struct bf_flush flush = { .flush_id_hi = bf_random_u64(), .flush_id_lo = bf_random_u64(), .resolutions = v };
+	struct bf_flush flush = {
+		.flush_id_hi = bf_random_u64(), .flush_id_lo = bf_random_u64(), .resolutions = v
+	};
 
 	bf_store_candidates(n->store, &row->ref, got_candidates, NULL);
 	db_wait();
@@ -454,9 +485,12 @@ void resolve(struct node *n, const struct bf_month_row *row, int count, bool sam
 	for (int i = 0; i < got.n; i++) {
 		bool hit = i < count;
 
-		v[i] = (struct bf_resolution){ .ref = row->ref, .candidate_id = got.candidates[i].id,
-			.state = hit ? BF_CAND_RESOLVED : BF_CAND_NOT_FOUND, .confidence = hit ? 90 : 0,
-			.resolved_by = hit ? "isbndb" : NULL, .answers_json = "{\"isbndb\":\"hit\"}",
+		v[i] = (struct bf_resolution){ .ref = row->ref,
+			.candidate_id = got.candidates[i].id,
+			.state = hit ? BF_CAND_RESOLVED : BF_CAND_NOT_FOUND,
+			.confidence = hit ? 90 : 0,
+			.resolved_by = hit ? "isbndb" : NULL,
+			.answers_json = "{\"isbndb\":\"hit\"}",
 			.record_json = hit ? "{\"title\":\"x\"}" : NULL };
 		if (hit)
 			memcpy(v[i].isbn13, isbn_of(same ? 7 : i), 14);
@@ -468,8 +502,12 @@ void resolve(struct node *n, const struct bf_month_row *row, int count, bool sam
 
 enum bf_store_outcome complete(struct node *n, const struct bf_month_row *row, int k)
 {
-	const struct bf_step s = { .ref = row->ref, .step = k, .from = "queueing", .to = "completed",
-		.event = "completed", .job_id = row->job_id };
+	const struct bf_step s = { .ref = row->ref,
+		.step = k,
+		.from = "queueing",
+		.to = "completed",
+		.event = "completed",
+		.job_id = row->job_id };
 
 	bf_store_complete(n->store, &s, 5, got_done, NULL);
 	db_wait();
@@ -477,9 +515,14 @@ enum bf_store_outcome complete(struct node *n, const struct bf_month_row *row, i
 	return got.outcome;
 }
 
-enum bf_store_outcome fail_month(struct node *n, const struct bf_month_row *row, int k, struct bf_failure f)
+enum bf_store_outcome fail_month(
+	struct node *n, const struct bf_month_row *row, int k, struct bf_failure f)
 {
-	const struct bf_step s = { .ref = row->ref, .step = k, .from = "generating", .to = "retry", .event = "failed",
+	const struct bf_step s = { .ref = row->ref,
+		.step = k,
+		.from = "generating",
+		.to = "retry",
+		.event = "failed",
 		.job_id = row->job_id };
 
 	bf_store_fail(n->store, &s, &f, got_done, NULL);

@@ -1,6 +1,7 @@
 /*
- * A real PostgreSQL for the store's tests. BF_TEST_CONNINFO names a scratch cluster in which databases may be made;
- * without it the tests are skipped. Every call of the store is waited for, so that a test reads from top to bottom.
+ * A real PostgreSQL for the store's tests. BF_TEST_CONNINFO names a scratch cluster in which
+ * databases may be made; without it the tests are skipped. Every call of the store is waited for,
+ * so that a test reads from top to bottom.
  */
 #ifndef TEST_STORE_DB_H
 #define TEST_STORE_DB_H
@@ -90,13 +91,15 @@ bf_store_schema_done got_schema;
 int64_t seed(struct node *, int year_start, int year_end);
 void claim(struct node *, int limit, int low, int high, bool force);
 struct bf_month_row claim_one(struct node *);	/* the newest */
-enum bf_store_outcome step(struct node *, const struct bf_month_row *, int n, const char *from, const char *to);
+enum bf_store_outcome step(
+	struct node *, const struct bf_month_row *, int n, const char *from, const char *to);
 /* Stores n books ("Title 1" by "Author 1", ...) as step 2, and moves to resolving. */
 enum bf_store_outcome save(struct node *, const struct bf_month_row *, int n);
 /* Gives the first `n` candidates ISBNs, distinct unless `same`; the rest is not found. */
 void resolve(struct node *, const struct bf_month_row *, int n, bool same);
 const char *isbn_of(int i);			/* a valid ISBN-13, static */
 enum bf_store_outcome complete(struct node *, const struct bf_month_row *, int step);
-enum bf_store_outcome fail_month(struct node *, const struct bf_month_row *, int step, struct bf_failure);
+enum bf_store_outcome fail_month(
+	struct node *, const struct bf_month_row *, int step, struct bf_failure);
 void reserve(struct node *, enum bf_provider_id, int limit, int keep, int units);
 #endif

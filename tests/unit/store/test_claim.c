@@ -3,15 +3,20 @@
 
 #define NODE(state) struct node *one = *(state); if (one == NULL) skip()
 
-/* 2000-2024 makes 300 rows with the prompts of their years; a second time none; 1900 and 2100 work. */
+/* 2000-2024 makes 300 rows with the prompts of their years; a second time none; 1900 and 2100 work.
+ */
 static void seeding_makes_each_month_once(void **state)
 {
 	NODE(state);
 	assert_int_equal(seed(one, 2000, 2024), 300);
 	assert_int_equal(seed(one, 2000, 2024), 0);
-	assert_int_equal(db_int("SELECT count(*) FROM backfill_log WHERE prompt_variant = 'contemporary-notable'"
-		" AND year >= 2020 AND batch_size = 20"), 60);
-	assert_int_equal(db_int("SELECT count(*) FROM backfill_log WHERE prompt_variant = 'baseline' AND year < 2020"), 240);
+	assert_int_equal(db_int("SELECT count(*) FROM backfill_log WHERE prompt_variant = "
+				"'contemporary-notable'"
+				" AND year >= 2020 AND batch_size = 20"),
+		60);
+	assert_int_equal(db_int("SELECT count(*) FROM backfill_log WHERE prompt_variant = "
+				"'baseline' AND year < 2020"),
+		240);
 	assert_int_equal(seed(one, 1900, 1900), 12);
 	assert_int_equal(seed(one, 2100, 2100), 12);
 	claim(one, 1, 2100, 2100, false);
@@ -45,10 +50,14 @@ static void claim_takes_the_newest(void **state)
 	assert_int_equal(got.totals.pending, 295);
 	assert_int_equal(got.totals.processing, 5);
 	assert_int_equal(got.totals.total, 300);
-	assert_int_equal(db_int("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 1112949069"
-		" AND granted"), 5);
+	assert_int_equal(db_int("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND "
+				"classid = 1112949069"
+				" AND granted"),
+		5);
 	assert_int_equal(db_int("SELECT count(*) FROM backfill_jobs WHERE status = 'queued'"), 5);
-	assert_int_equal(db_int("SELECT count(*) FROM backfill_events WHERE event = 'claimed' AND step = 1"), 5);
+	assert_int_equal(
+		db_int("SELECT count(*) FROM backfill_events WHERE event = 'claimed' AND step = 1"),
+		5);
 }
 
 /* Two answers are waited for at once: how many months came in all. */
@@ -82,7 +91,8 @@ static void two_claims_are_disjoint(void **state)
 		months += b.months;
 	}
 	assert_int_equal(months, 24);
-	assert_int_equal(db_int("SELECT count(*) FROM backfill_log WHERE status = 'processing'"), 24);
+	assert_int_equal(
+		db_int("SELECT count(*) FROM backfill_log WHERE status = 'processing'"), 24);
 	assert_int_equal(db_int("SELECT max(fence) FROM backfill_log"), 1);
 	assert_int_equal(db_int("SELECT count(DISTINCT job_id) FROM backfill_log"), 24);
 	assert_int_equal(db_int("SELECT count(DISTINCT owner) FROM backfill_log"), 2);
@@ -108,16 +118,19 @@ static void held_months_are_skipped(void **state)
 	assert_int_equal(got.rows[0].ref.month, 12);
 }
 
-/* force_retry adds failed months below five; a retry that is not due waits; completed is never taken. */
+/* force_retry adds failed months below five; a retry that is not due waits; completed is never
+ * taken. */
 static void what_a_claim_may_take(void **state)
 {
 	NODE(state);
 	seed(one, 2024, 2024);
 	db_run("UPDATE backfill_log SET status = 'completed' WHERE month > 6");
-	db_run("UPDATE backfill_log SET status = 'failed', retry_count = 4, started_at = now(), completed_at = now(),"
-		" error_message = 'x' WHERE month = 6");
+	db_run("UPDATE backfill_log SET status = 'failed', retry_count = 4, started_at = now(), "
+	       "completed_at = now(),"
+	       " error_message = 'x' WHERE month = 6");
 	db_run("UPDATE backfill_log SET status = 'failed', retry_count = 5 WHERE month = 5");
-	db_run("UPDATE backfill_log SET status = 'retry', next_attempt_at = now() + interval '1 h' WHERE month = 4");
+	db_run("UPDATE backfill_log SET status = 'retry', next_attempt_at = now() + interval '1 h' "
+	       "WHERE month = 4");
 	db_run("UPDATE backfill_log SET status = 'retry', next_attempt_at = NULL WHERE month = 3");
 	bf_store_preview(one->store, 50, 2000, 2024, true, got_claim, NULL);
 	db_wait();
@@ -137,20 +150,24 @@ static void what_a_claim_may_take(void **state)
 	assert_string_equal(got.rows[0].claimed_from, "failed");
 	assert_int_equal(got.rows[0].retry_count, 4);
 	assert_int_equal(got.totals.failed, 1);
-	assert_string_equal(db_text("SELECT status FROM backfill_log WHERE month = 6"), "processing");
+	assert_string_equal(
+		db_text("SELECT status FROM backfill_log WHERE month = 6"), "processing");
 }
 
-/* What operators set by hand in a row is honoured; so is the seeds' own UPDATE that makes stuck rows retry. */
+/* What operators set by hand in a row is honoured; so is the seeds' own UPDATE that makes stuck
+ * rows retry. */
 static void rows_changed_by_hand(void **state)
 {
 	NODE(state);
 	seed(one, 2024, 2024);
-	db_run("UPDATE backfill_log SET batch_size = 7, prompt_variant = 'annual' WHERE month = 12");
+	db_run("UPDATE backfill_log SET batch_size = 7, prompt_variant = 'annual' WHERE month = "
+	       "12");
 	struct bf_month_row row = claim_one(one);
 
 	assert_int_equal(row.batch_size, 7);
 	assert_string_equal(row.prompt_variant, "annual");
-	db_run("UPDATE backfill_log SET started_at = now() - interval '2 hours' WHERE status = 'processing'");
+	db_run("UPDATE backfill_log SET started_at = now() - interval '2 hours' WHERE status = "
+	       "'processing'");
 	db_run("UPDATE backfill_log SET status = 'retry', retry_count = retry_count + 1"
 		" WHERE status = 'processing' AND started_at < NOW() - INTERVAL '1 hour'");
 	assert_int_equal(step(one, &row, 2, "claimed", "generating"), BF_STORE_NOT_MINE);
@@ -161,7 +178,8 @@ static void rows_changed_by_hand(void **state)
 	assert_int_equal(again.retry_count, 1);
 }
 
-/* While paused nothing is claimed, harvested or rescued, and the note is told; an `until` that has passed counts not. */
+/* While paused nothing is claimed, harvested or rescued, and the note is told; an `until` that has
+ * passed counts not. */
 static void pause_stops_claims(void **state)
 {
 	NODE(state);
@@ -172,8 +190,14 @@ static void pause_stops_claims(void **state)
 	assert_int_equal(got.n, 0);
 	assert_int_equal(got.err.class, BF_ERR_CONFIG);
 	assert_string_equal(got.err.text, "paused: moving house");
-	const struct bf_harvest h = { .year = 2030, .month = 1, .default_batch_size = 20, .default_variant = "baseline",
-		.default_variant_recent = "baseline", .recent_from = 2020, .year_low = 2000, .year_high = 2024 };
+	const struct bf_harvest h = { .year = 2030,
+		.month = 1,
+		.default_batch_size = 20,
+		.default_variant = "baseline",
+		.default_variant_recent = "baseline",
+		.recent_from = 2020,
+		.year_low = 2000,
+		.year_high = 2024 };
 
 	bf_store_harvest(one->store, &h, got_harvest, NULL);
 	db_wait();
@@ -189,7 +213,8 @@ static void pause_stops_claims(void **state)
 	assert_int_equal(got.outcome, BF_STORE_DONE);
 }
 
-/* A dead owner's month is taken up with a new fence, the same job and stage; the former owner has lost it. */
+/* A dead owner's month is taken up with a new fence, the same job and stage; the former owner has
+ * lost it. */
 static void orphans_are_rescued(void **state)
 {
 	NODE(state);
@@ -230,9 +255,11 @@ static void stuck_months_are_taken(void **state)
 	bf_store_rescue(one->store, &foreign, 1, 3600000, got_claim, NULL);
 	db_wait();
 	assert_int_equal(got.n, 0);
-	db_run("UPDATE backfill_log SET started_at = now() - interval '2 h', progressed_at = CASE WHEN month = 12"
-		" THEN now() - interval '2 h' END WHERE status = 'processing'");
-	bf_store_rescue(one->store, (struct bf_month_ref[]){ row.ref, foreign }, 2, 3600000, got_claim, NULL);
+	db_run("UPDATE backfill_log SET started_at = now() - interval '2 h', progressed_at = CASE "
+	       "WHEN month = 12"
+	       " THEN now() - interval '2 h' END WHERE status = 'processing'");
+	bf_store_rescue(one->store, (struct bf_month_ref[]){ row.ref, foreign }, 2, 3600000,
+		got_claim, NULL);
 	db_wait();
 	assert_int_equal(got.n, 2);
 	assert_string_equal(got.rows[1].claimed_from, "pending");
@@ -241,14 +268,23 @@ static void stuck_months_are_taken(void **state)
 	node_free(two);
 }
 
-/* Harvest: a month by name (seeded or not, failed at five too), the next in order, 409 for completed and in flight. */
+/* Harvest: a month by name (seeded or not, failed at five too), the next in order, 409 for
+ * completed and in flight. */
 static void harvest_by_name_and_in_order(void **state)
 {
 	NODE(state);
-	struct bf_harvest h = { .year = 1999, .month = 3, .batch_size = 5, .prompt_variant = "annual",
-		.model_override = "grok-x", .max_quota = 9, .default_batch_size = 20,
-		.default_variant_recent = "contemporary-notable", .default_variant = "baseline", .recent_from = 2020,
-		.year_low = 2000, .year_high = 2024 };
+	struct bf_harvest h = { .year = 1999,
+		.month = 3,
+		.batch_size = 5,
+		.prompt_variant = "annual",
+		.model_override = "grok-x",
+		.max_quota = 9,
+		.default_batch_size = 20,
+		.default_variant_recent = "contemporary-notable",
+		.default_variant = "baseline",
+		.recent_from = 2020,
+		.year_low = 2000,
+		.year_high = 2024 };
 
 	seed(one, 2024, 2024);
 	bf_store_harvest(one->store, &h, got_harvest, NULL);
@@ -258,12 +294,14 @@ static void harvest_by_name_and_in_order(void **state)
 	assert_string_equal(got.rows[0].prompt_variant, "annual");
 	assert_string_equal(got.rows[0].model_override, "grok-x");
 	assert_int_equal(got.rows[0].max_quota, 9);
-	assert_string_equal(db_text("SELECT prompt_variant || batch_size FROM backfill_log WHERE year = 1999"),
+	assert_string_equal(
+		db_text("SELECT prompt_variant || batch_size FROM backfill_log WHERE year = 1999"),
 		"baseline20");
 	bf_store_harvest(one->store, &h, got_harvest, NULL);
 	db_wait();
 	assert_int_equal(got.harvest, BF_HARVEST_IN_FLIGHT);
-	db_run("UPDATE backfill_log SET status = 'failed', retry_count = 5 WHERE year = 2024 AND month = 7");
+	db_run("UPDATE backfill_log SET status = 'failed', retry_count = 5 WHERE year = 2024 AND "
+	       "month = 7");
 	h.year = 2024;
 	h.month = 7;
 	bf_store_harvest(one->store, &h, got_harvest, NULL);
@@ -290,9 +328,15 @@ static void harvest_by_name_and_in_order(void **state)
 static void rehearsal_writes_only_a_job(void **state)
 {
 	NODE(state);
-	struct bf_harvest h = { .year = 2024, .month = 3, .dry_run = true, .default_batch_size = 20,
-		.default_variant_recent = "contemporary-notable", .default_variant = "baseline", .recent_from = 2020,
-		.year_low = 2000, .year_high = 2024 };
+	struct bf_harvest h = { .year = 2024,
+		.month = 3,
+		.dry_run = true,
+		.default_batch_size = 20,
+		.default_variant_recent = "contemporary-notable",
+		.default_variant = "baseline",
+		.recent_from = 2020,
+		.year_low = 2000,
+		.year_high = 2024 };
 
 	seed(one, 2024, 2024);
 	db_run("UPDATE backfill_log SET status = 'completed' WHERE month = 3");
@@ -318,7 +362,8 @@ static void rehearsal_writes_only_a_job(void **state)
 	bf_store_harvest(one->store, &h, got_harvest, NULL);
 	db_wait();
 	assert_int_equal(got.harvest, BF_HARVEST_IN_FLIGHT);
-	bf_store_job(one->store, job, "complete", "done", "{\"books_generated\":3}", NULL, got_done, NULL);
+	bf_store_job(one->store, job, "complete", "done", "{\"books_generated\":3}", NULL, got_done,
+		NULL);
 	db_wait();
 	assert_int_equal(got.outcome, BF_STORE_DONE);
 	bf_store_job_json(one->store, job, got_json, NULL);
@@ -327,14 +372,16 @@ static void rehearsal_writes_only_a_job(void **state)
 	assert_non_null(strstr(got.json, "\"books_generated\": 3"));
 }
 
-/* A newcomer's hello ends the rehearsals of instances that are gone, and leaves those of the living. */
+/* A newcomer's hello ends the rehearsals of instances that are gone, and leaves those of the
+ * living. */
 static void rehearsals_of_the_dead_fail(void **state)
 {
 	NODE(state);
 	struct node *two;
 
 	db_run("INSERT INTO backfill_jobs (job_id, year, month, dry_run, instance_id) VALUES"
-		" (gen_random_uuid(), 2024, 1, true, %d), (gen_random_uuid(), 2024, 2, true, 999)", one->id);
+	       " (gen_random_uuid(), 2024, 1, true, %d), (gen_random_uuid(), 2024, 2, true, 999)",
+		one->id);
 	two = node_new("two", true);
 	assert_int_equal(db_int("SELECT sum(month) FROM backfill_jobs WHERE status = 'failed'"
 		" AND error = 'daemon restarted'"), 2);
@@ -344,7 +391,8 @@ static void rehearsals_of_the_dead_fail(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(seeding_makes_each_month_once, db_setup, db_teardown),
+		cmocka_unit_test_setup_teardown(
+			seeding_makes_each_month_once, db_setup, db_teardown),
 		cmocka_unit_test_setup_teardown(claim_takes_the_newest, db_setup, db_teardown),
 		cmocka_unit_test_setup_teardown(two_claims_are_disjoint, db_setup, db_teardown),
 		cmocka_unit_test_setup_teardown(held_months_are_skipped, db_setup, db_teardown),
@@ -353,7 +401,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(pause_stops_claims, db_setup, db_teardown),
 		cmocka_unit_test_setup_teardown(orphans_are_rescued, db_setup, db_teardown),
 		cmocka_unit_test_setup_teardown(stuck_months_are_taken, db_setup, db_teardown),
-		cmocka_unit_test_setup_teardown(harvest_by_name_and_in_order, db_setup, db_teardown),
+		cmocka_unit_test_setup_teardown(
+			harvest_by_name_and_in_order, db_setup, db_teardown),
 		cmocka_unit_test_setup_teardown(rehearsal_writes_only_a_job, db_setup, db_teardown),
 		cmocka_unit_test_setup_teardown(rehearsals_of_the_dead_fail, db_setup, db_teardown),
 	};

@@ -33,7 +33,8 @@ static pid_t start(bool status_only, const char *output)
 	pid_t pid = fork();
 
 	if (pid == 0) {
-		if (freopen(output, "w", stdout) == NULL || freopen("/dev/null", "w", stderr) == NULL)
+		if (freopen(output, "w", stdout) == NULL ||
+			freopen("/dev/null", "w", stderr) == NULL)
 			_exit(99);
 		_exit(bf_store_migrate(db_conninfo(), status_only));
 	}
@@ -54,25 +55,34 @@ static int migrate(void)
 	return finish(start(false, "/dev/null"));
 }
 
-/* All in order on an empty database, with the files' checksums; a second run finds nothing to do. */
+/* All in order on an empty database, with the files' checksums; a second run finds nothing to do.
+ */
 static void an_empty_database_is_made_whole(void **state)
 {
 	NEED_DB(state);
 	const char *at;
 
 	assert_int_equal(migrate(), 0);
-	assert_int_equal(db_int("SELECT count(*) FROM schema_migrations"), (int64_t)store_n_migrations);
+	assert_int_equal(
+		db_int("SELECT count(*) FROM schema_migrations"), (int64_t)store_n_migrations);
 	for (size_t i = 0; i < store_n_migrations; i++)
-		assert_string_equal(db_text("SELECT checksum FROM schema_migrations WHERE number = %d",
-			store_migrations[i].number), store_migrations[i].checksum);
+		assert_string_equal(
+			db_text("SELECT checksum FROM schema_migrations WHERE number = %d",
+				store_migrations[i].number),
+			store_migrations[i].checksum);
 	at = db_text("SELECT string_agg(applied_at::text, ' ') FROM schema_migrations");
 	assert_int_equal(migrate(), 0);
-	assert_string_equal(db_text("SELECT string_agg(applied_at::text, ' ') FROM schema_migrations"), at);
+	assert_string_equal(
+		db_text("SELECT string_agg(applied_at::text, ' ') FROM schema_migrations"), at);
 	assert_int_equal(db_int("SELECT count(*) FROM pg_index WHERE NOT indisvalid"), 0);
-	assert_int_equal(db_int("SELECT count(*) FROM pg_constraint WHERE conname = 'backfill_log_check2'"
-		" AND pg_get_constraintdef(oid) LIKE '%%completed_at >= started_at%%'"), 1);
-	assert_string_equal(db_text("INSERT INTO backfill_log (year, month) VALUES (2024, 1)"
-		" RETURNING status || prompt_variant || batch_size || retry_count"), "pendingbaseline200");
+	assert_int_equal(
+		db_int("SELECT count(*) FROM pg_constraint WHERE conname = 'backfill_log_check2'"
+		       " AND pg_get_constraintdef(oid) LIKE '%%completed_at >= started_at%%'"),
+		1);
+	assert_string_equal(
+		db_text("INSERT INTO backfill_log (year, month) VALUES (2024, 1)"
+			" RETURNING status || prompt_variant || batch_size || retry_count"),
+		"pendingbaseline200");
 }
 
 /* Prepares every statement of the store. */
@@ -106,80 +116,125 @@ static void the_operators_queries_run(void **state)
 {
 	NEED_DB(state);
 	assert_int_equal(migrate(), 0);
-	db_run("INSERT INTO backfill_log (year, month, status, books_generated, isbns_resolved, resolution_rate, retry_count,"
-		" started_at, completed_at, error_message) VALUES"
-		" (2023, 11, 'completed', 39, 36, 92.31, 0, now() - interval '3 h', now() - interval '2 h', NULL),"
-		" (2023, 12, 'completed', 19, 12, 63.16, 0, now() - interval '3 h', now() - interval '2 h', NULL),"
-		" (2024, 1, 'processing', 0, 0, NULL, 1, now() - interval '2 h', NULL, NULL),"
-		" (2024, 2, 'retry', 0, 0, NULL, 3, now(), NULL, 'x'), (2024, 3, 'retry', 0, 0, NULL, 2, now(), NULL, 'y'),"
-		" (2024, 4, 'failed', 0, 0, NULL, 5, now(), now(), 'z'), (2024, 5, 'pending', 0, 0, NULL, 0, NULL, NULL, NULL)");
-	assert_int_equal(db_int("SELECT month FROM (SELECT year, month, status, started_at, retry_count FROM backfill_log"
-		" WHERE status = 'processing' ORDER BY started_at DESC) AS q"), 1);
-	assert_string_equal(db_text("SELECT string_agg(month::text, ' ') FROM (SELECT year, month, error_message, retry_count,"
-		" last_retry_at FROM backfill_log WHERE status = 'failed' OR (status = 'retry' AND retry_count >= 3)"
-		" ORDER BY year DESC, month DESC) AS q"), "4 2");
-	assert_string_equal(db_text("SELECT total_months || ' ' || completed || ' ' || pending || ' ' || avg_resolution_rate"
-		" FROM (SELECT year, COUNT(*) AS total_months, COUNT(*) FILTER (WHERE status = 'completed') AS completed,"
-		" COUNT(*) FILTER (WHERE status = 'pending') AS pending, ROUND(AVG(resolution_rate), 2) AS avg_resolution_rate"
-		" FROM backfill_log GROUP BY year ORDER BY year DESC) AS q WHERE year = 2023"), "2 2 0 77.74");
-	assert_string_equal(db_text("SELECT months || ' ' || total_books || ' ' || total_isbns || ' ' || avg_resolution FROM ("
-		"SELECT status, COUNT(*) as months, SUM(books_generated) as total_books, SUM(isbns_resolved) as total_isbns,"
-		" ROUND(AVG(CASE WHEN resolution_rate > 0 THEN resolution_rate END)::numeric, 2) as avg_resolution"
-		" FROM backfill_log GROUP BY status) AS q WHERE status = 'completed'"), "2 58 48 77.74");
+	db_run("INSERT INTO backfill_log (year, month, status, books_generated, isbns_resolved, "
+	       "resolution_rate, retry_count,"
+	       " started_at, completed_at, error_message) VALUES"
+	       " (2023, 11, 'completed', 39, 36, 92.31, 0, now() - interval '3 h', now() - "
+	       "interval '2 h', NULL),"
+	       " (2023, 12, 'completed', 19, 12, 63.16, 0, now() - interval '3 h', now() - "
+	       "interval '2 h', NULL),"
+	       " (2024, 1, 'processing', 0, 0, NULL, 1, now() - interval '2 h', NULL, NULL),"
+	       " (2024, 2, 'retry', 0, 0, NULL, 3, now(), NULL, 'x'), (2024, 3, 'retry', 0, 0, "
+	       "NULL, 2, now(), NULL, 'y'),"
+	       " (2024, 4, 'failed', 0, 0, NULL, 5, now(), now(), 'z'), (2024, 5, 'pending', 0, 0, "
+	       "NULL, 0, NULL, NULL, NULL)");
+	assert_int_equal(db_int("SELECT month FROM (SELECT year, month, status, started_at, "
+				"retry_count FROM backfill_log"
+				" WHERE status = 'processing' ORDER BY started_at DESC) AS q"),
+		1);
+	assert_string_equal(db_text("SELECT string_agg(month::text, ' ') FROM (SELECT year, month, "
+				    "error_message, retry_count,"
+				    " last_retry_at FROM backfill_log WHERE status = 'failed' OR "
+				    "(status = 'retry' AND retry_count >= 3)"
+				    " ORDER BY year DESC, month DESC) AS q"),
+		"4 2");
+	assert_string_equal(db_text("SELECT total_months || ' ' || completed || ' ' || pending || "
+				    "' ' || avg_resolution_rate"
+				    " FROM (SELECT year, COUNT(*) AS total_months, COUNT(*) FILTER "
+				    "(WHERE status = 'completed') AS completed,"
+				    " COUNT(*) FILTER (WHERE status = 'pending') AS pending, "
+				    "ROUND(AVG(resolution_rate), 2) AS avg_resolution_rate"
+				    " FROM backfill_log GROUP BY year ORDER BY year DESC) AS q "
+				    "WHERE year = 2023"),
+		"2 2 0 77.74");
+	assert_string_equal(
+		db_text("SELECT months || ' ' || total_books || ' ' || total_isbns || ' ' || "
+			"avg_resolution FROM ("
+			"SELECT status, COUNT(*) as months, SUM(books_generated) as total_books, "
+			"SUM(isbns_resolved) as total_isbns,"
+			" ROUND(AVG(CASE WHEN resolution_rate > 0 THEN resolution_rate "
+			"END)::numeric, 2) as avg_resolution"
+			" FROM backfill_log GROUP BY status) AS q WHERE status = 'completed'"),
+		"2 58 48 77.74");
 	assert_int_equal(db_int("SELECT COUNT(*) FROM backfill_log WHERE status = 'processing'"
 		" AND started_at < NOW() - INTERVAL '1 hour'"), 1);
 	assert_string_equal(db_text("SELECT round(AVG(resolution_rate), 3) FROM backfill_log"
 		" WHERE completed_at > NOW() - INTERVAL '24 hours'"), "77.735");
-	db_run("UPDATE backfill_log SET status = 'pending', retry_count = retry_count + 1 WHERE status = 'processing'"
-		" AND started_at < NOW() - INTERVAL '1 hour'");
-	assert_string_equal(db_text("SELECT status || retry_count FROM backfill_log WHERE year = 2024 AND month = 1"),
+	db_run("UPDATE backfill_log SET status = 'pending', retry_count = retry_count + 1 WHERE "
+	       "status = 'processing'"
+	       " AND started_at < NOW() - INTERVAL '1 hour'");
+	assert_string_equal(db_text("SELECT status || retry_count FROM backfill_log WHERE year = "
+				    "2024 AND month = 1"),
 		"pending2");
 }
 
 /* The original's tables, as far as they differ from ours, with rows of the kinds it left behind. */
 static void make_original(void)
 {
-	db_run("CREATE TABLE enriched_works (work_key text PRIMARY KEY, title text NOT NULL, subtitle text, description text,"
-		" first_publication_year int, subject_tags text[], primary_provider text, contributors text[],"
-		" synthetic boolean DEFAULT false, completeness_score int DEFAULT 0, metadata jsonb DEFAULT '{}',"
-		" created_at timestamptz DEFAULT now(), updated_at timestamptz DEFAULT now())");
-	db_run("CREATE TABLE enriched_editions (isbn text PRIMARY KEY, work_key text REFERENCES enriched_works, title text,"
-		" alternate_isbns text[], own_column int)");
+	db_run("CREATE TABLE enriched_works (work_key text PRIMARY KEY, title text NOT NULL, "
+	       "subtitle text, description text,"
+	       " first_publication_year int, subject_tags text[], primary_provider text, "
+	       "contributors text[],"
+	       " synthetic boolean DEFAULT false, completeness_score int DEFAULT 0, metadata jsonb "
+	       "DEFAULT '{}',"
+	       " created_at timestamptz DEFAULT now(), updated_at timestamptz DEFAULT now())");
+	db_run("CREATE TABLE enriched_editions (isbn text PRIMARY KEY, work_key text REFERENCES "
+	       "enriched_works, title text,"
+	       " alternate_isbns text[], own_column int)");
 	db_run("CREATE TABLE enriched_authors (author_key text PRIMARY KEY, name text NOT NULL)");
-	db_run("CREATE TABLE enrichment_queue (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), entity_type text NOT NULL,"
-		" entity_key text NOT NULL, providers_to_try text[] NOT NULL, priority int DEFAULT 5,"
-		" status text DEFAULT 'pending', created_at timestamptz DEFAULT now(), retry_count int DEFAULT 0,"
-		" max_retries int DEFAULT 3)");
-	db_run("CREATE TABLE backfill_log (id serial PRIMARY KEY, year int NOT NULL CHECK (year >= 1900 AND year <= 2100),"
-		" month int NOT NULL CHECK (month >= 1 AND month <= 12), status text NOT NULL DEFAULT 'pending'"
-		" CHECK (status IN ('pending', 'processing', 'completed', 'failed', 'retry')),"
-		" books_generated int DEFAULT 0, isbns_resolved int DEFAULT 0, resolution_rate numeric(5,2),"
-		" isbns_queued int DEFAULT 0, gemini_calls int DEFAULT 0, xai_calls int DEFAULT 0, isbndb_calls int DEFAULT 0,"
-		" started_at timestamptz, completed_at timestamptz, error_message text,"
-		" retry_count int DEFAULT 0 CHECK (retry_count >= 0 AND retry_count <= 5), last_retry_at timestamptz,"
-		" prompt_variant text DEFAULT 'baseline', batch_size int DEFAULT 20, UNIQUE (year, month),"
-		" CHECK (isbns_resolved <= books_generated), CHECK (isbns_queued <= isbns_resolved),"
-		" CHECK (completed_at IS NULL OR completed_at >= started_at))");
-	db_run("INSERT INTO enriched_works (work_key, title, metadata) SELECT 'w' || i, 'Work ' || i,"
-		" CASE WHEN i %% 2 = 0 THEN '[{\"a\":1}]'::jsonb ELSE '{}' END FROM generate_series(1, 500) AS i");
-	db_run("INSERT INTO enriched_editions (isbn, work_key, own_column) SELECT i::text, 'w' || i, i"
-		" FROM generate_series(1, 500) AS i");
-	db_run("INSERT INTO enrichment_queue (entity_type, entity_key, providers_to_try) SELECT 'edition', '978', '{}'"
-		" FROM generate_series(1, 3)");
+	db_run("CREATE TABLE enrichment_queue (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), "
+	       "entity_type text NOT NULL,"
+	       " entity_key text NOT NULL, providers_to_try text[] NOT NULL, priority int DEFAULT "
+	       "5,"
+	       " status text DEFAULT 'pending', created_at timestamptz DEFAULT now(), retry_count "
+	       "int DEFAULT 0,"
+	       " max_retries int DEFAULT 3)");
+	db_run("CREATE TABLE backfill_log (id serial PRIMARY KEY, year int NOT NULL CHECK (year >= "
+	       "1900 AND year <= 2100),"
+	       " month int NOT NULL CHECK (month >= 1 AND month <= 12), status text NOT NULL "
+	       "DEFAULT 'pending'"
+	       " CHECK (status IN ('pending', 'processing', 'completed', 'failed', 'retry')),"
+	       " books_generated int DEFAULT 0, isbns_resolved int DEFAULT 0, resolution_rate "
+	       "numeric(5,2),"
+	       " isbns_queued int DEFAULT 0, gemini_calls int DEFAULT 0, xai_calls int DEFAULT 0, "
+	       "isbndb_calls int DEFAULT 0,"
+	       " started_at timestamptz, completed_at timestamptz, error_message text,"
+	       " retry_count int DEFAULT 0 CHECK (retry_count >= 0 AND retry_count <= 5), "
+	       "last_retry_at timestamptz,"
+	       " prompt_variant text DEFAULT 'baseline', batch_size int DEFAULT 20, UNIQUE (year, "
+	       "month),"
+	       " CHECK (isbns_resolved <= books_generated), CHECK (isbns_queued <= isbns_resolved),"
+	       " CHECK (completed_at IS NULL OR completed_at >= started_at))");
+	db_run("INSERT INTO enriched_works (work_key, title, metadata) SELECT 'w' || i, 'Work ' || "
+	       "i,"
+	       " CASE WHEN i %% 2 = 0 THEN '[{\"a\":1}]'::jsonb ELSE '{}' END FROM "
+	       "generate_series(1, 500) AS i");
+	db_run("INSERT INTO enriched_editions (isbn, work_key, own_column) SELECT i::text, 'w' || "
+	       "i, i"
+	       " FROM generate_series(1, 500) AS i");
+	db_run("INSERT INTO enrichment_queue (entity_type, entity_key, providers_to_try) SELECT "
+	       "'edition', '978', '{}'"
+	       " FROM generate_series(1, 3)");
 	db_run("INSERT INTO backfill_log (year, month, status, retry_count, started_at) VALUES"
-		" (2024, 12, 'failed', 5, now()), (2024, 11, 'failed', 5, now()), (2024, 10, 'processing', 3, now()),"
-		" (2024, 9, 'processing', 3, now()), (2024, 8, 'processing', 1, now()), (2023, 12, 'failed', 5, now())");
+	       " (2024, 12, 'failed', 5, now()), (2024, 11, 'failed', 5, now()), (2024, 10, "
+	       "'processing', 3, now()),"
+	       " (2024, 9, 'processing', 3, now()), (2024, 8, 'processing', 1, now()), (2023, 12, "
+	       "'failed', 5, now())");
 }
 
-/* Over the original's tables nothing is rewritten, dropped or changed, but the four months of 014; its processing rows
- * wait for stuck_after, its queue stays its own. */
+/* Over the original's tables nothing is rewritten, dropped or changed, but the four months of 014;
+ * its processing rows wait for stuck_after, its queue stays its own. */
 static void the_originals_database_keeps_its_rows(void **state)
 {
 	NEED_DB(state);
-	static const char rows[] = "SELECT md5(string_agg(x, '|' ORDER BY x)) FROM (SELECT work_key || title || metadata AS x"
-		" FROM enriched_works UNION ALL SELECT isbn || work_key || own_column FROM enriched_editions) AS t";
-	static const char files[] = "SELECT string_agg(relfilenode::text, ' ' ORDER BY relname) FROM pg_class WHERE relname IN"
-		" ('enriched_works', 'enriched_editions', 'enriched_authors', 'enrichment_queue', 'backfill_log')";
+	static const char rows[] = "SELECT md5(string_agg(x, '|' ORDER BY x)) FROM (SELECT "
+				   "work_key || title || metadata AS x"
+				   " FROM enriched_works UNION ALL SELECT isbn || work_key || "
+				   "own_column FROM enriched_editions) AS t";
+	static const char files[] = "SELECT string_agg(relfilenode::text, ' ' ORDER BY relname) "
+				    "FROM pg_class WHERE relname IN"
+				    " ('enriched_works', 'enriched_editions', 'enriched_authors', "
+				    "'enrichment_queue', 'backfill_log')";
 	const char *rows_before, *files_before;
 	struct node *one;
 
@@ -189,9 +244,11 @@ static void the_originals_database_keeps_its_rows(void **state)
 	assert_int_equal(migrate(), 0);
 	assert_string_equal(db_text("%s", rows), rows_before);
 	assert_string_equal(db_text("%s", files), files_before);
-	assert_string_equal(db_text("SELECT string_agg(status, ' ' ORDER BY year DESC, month DESC) FROM backfill_log"),
+	assert_string_equal(db_text("SELECT string_agg(status, ' ' ORDER BY year DESC, month DESC) "
+				    "FROM backfill_log"),
 		"pending pending pending pending processing failed");
-	assert_int_equal(db_int("SELECT count(*) FROM enrichment_queue WHERE queued_by IS NULL"), 3);
+	assert_int_equal(
+		db_int("SELECT count(*) FROM enrichment_queue WHERE queued_by IS NULL"), 3);
 	prepare_all();
 	db_loop = bf_loop_new();
 	one = node_new("one", true);
@@ -205,7 +262,8 @@ static void the_originals_database_keeps_its_rows(void **state)
 	bf_loop_free(db_loop);
 }
 
-/* A migration whose text changed after it was applied stops everything, and the daemon's check says so. */
+/* A migration whose text changed after it was applied stops everything, and the daemon's check says
+ * so. */
 static void a_changed_migration_is_refused(void **state)
 {
 	NEED_DB(state);
@@ -245,7 +303,8 @@ static void two_at_once_are_safe(void **state)
 
 	assert_int_equal(finish(a), 0);
 	assert_int_equal(finish(b), 0);
-	assert_int_equal(db_int("SELECT count(*) FROM schema_migrations"), (int64_t)store_n_migrations);
+	assert_int_equal(
+		db_int("SELECT count(*) FROM schema_migrations"), (int64_t)store_n_migrations);
 	assert_int_equal(db_int("SELECT count(*) FROM pg_index WHERE NOT indisvalid"), 0);
 }
 
@@ -254,11 +313,14 @@ static void half_made_indexes_are_rebuilt(void **state)
 {
 	NEED_DB(state);
 	assert_int_equal(migrate(), 0);
-	db_run("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'enriched_works_synthetic'::regclass");
+	db_run("UPDATE pg_index SET indisvalid = false WHERE indexrelid = "
+	       "'enriched_works_synthetic'::regclass");
 	db_run("DELETE FROM schema_migrations WHERE number = 18");
 	assert_int_equal(migrate(), 0);
 	assert_int_equal(db_int("SELECT count(*) FROM pg_index WHERE NOT indisvalid"), 0);
-	assert_int_equal(db_int("SELECT count(*) FROM pg_class WHERE relname = 'enriched_works_synthetic'"), 1);
+	assert_int_equal(
+		db_int("SELECT count(*) FROM pg_class WHERE relname = 'enriched_works_synthetic'"),
+		1);
 }
 
 /* --status on an empty database lists everything as pending and makes nothing. */
@@ -278,7 +340,8 @@ static enum bf_schema check(struct node *one)
 	return got.schema;
 }
 
-/* Not migrated: behind; migrated: fine, with a newer program's migration, too; one missing: behind, by name. */
+/* Not migrated: behind; migrated: fine, with a newer program's migration, too; one missing: behind,
+ * by name. */
 static void the_check_knows_what_is_missing(void **state)
 {
 	NEED_DB(state);
@@ -303,8 +366,11 @@ static void the_check_knows_what_is_missing(void **state)
 static void shared_sessions_are_noticed(void **state)
 {
 	NEED_DB(state);
-	const struct bf_pg_config config = { .conninfo = db_conninfo(), .application_name = "test", .sessions = 1,
-		.statement_timeout_ms = 20000, .connect_timeout_ms = 5000 };
+	const struct bf_pg_config config = { .conninfo = db_conninfo(),
+		.application_name = "test",
+		.sessions = 1,
+		.statement_timeout_ms = 20000,
+		.connect_timeout_ms = 5000 };
 	struct node n = { 0 };
 
 	assert_int_equal(migrate(), 0);
@@ -324,8 +390,11 @@ static void least_rights_are_enough(void **state)
 	char role[64], conninfo[600];
 	struct node n = { 0 };
 	struct bf_month_row row;
-	struct bf_pg_config config = { .conninfo = conninfo, .application_name = "test", .sessions = 1,
-		.statement_timeout_ms = 20000, .connect_timeout_ms = 5000 };
+	struct bf_pg_config config = { .conninfo = conninfo,
+		.application_name = "test",
+		.sessions = 1,
+		.statement_timeout_ms = 20000,
+		.connect_timeout_ms = 5000 };
 
 	assert_int_equal(migrate(), 0);
 	snprintf(role, sizeof(role), "bf_runtime_%d", (int)getpid());
@@ -372,7 +441,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_empty_database_is_made_whole, setup, teardown),
 		cmocka_unit_test_setup_teardown(every_statement_prepares, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_operators_queries_run, setup, teardown),
-		cmocka_unit_test_setup_teardown(the_originals_database_keeps_its_rows, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			the_originals_database_keeps_its_rows, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_changed_migration_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(two_at_once_are_safe, setup, teardown),
 		cmocka_unit_test_setup_teardown(half_made_indexes_are_rebuilt, setup, teardown),

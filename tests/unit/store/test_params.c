@@ -44,13 +44,22 @@ static void broken_utf8_is_mended(void **state)
 	params_release(&p);
 }
 
-/* Escapes that RFC 8259 allows and jsonb refuses make NULL; others pass; what is too long is NULL. */
+/* Escapes that RFC 8259 allows and jsonb refuses make NULL; others pass; what is too long is NULL.
+ */
 static void json_that_jsonb_refuses_is_left_out(void **state)
 {
-	static const struct { const char *json; bool kept; } table[] = {
-		{ "{\"a\":1}", true }, { "\"\\u0000\"", false }, { "\"\\ud83d\\ude00\"", true },
-		{ "\"\\ud83d\"", false }, { "\"\\ude00\"", false }, { "\"\\\\u0000\"", true },
-		{ "\"\\ud83d\\n\"", false }, { "\"\\u00e9\"", true }, { "\"\\uzzzz\"", false }, { "", false },
+	static const struct { const char *json; bool kept;
+	} table[] = {
+		{ "{\"a\":1}", true },
+		{ "\"\\u0000\"", false },
+		{ "\"\\ud83d\\ude00\"", true },
+		{ "\"\\ud83d\"", false },
+		{ "\"\\ude00\"", false },
+		{ "\"\\\\u0000\"", true },
+		{ "\"\\ud83d\\n\"", false },
+		{ "\"\\u00e9\"", true },
+		{ "\"\\uzzzz\"", false },
+		{ "", false },
 	};
 	struct params p;
 

@@ -30,7 +30,8 @@ static void instances_see_each_other(void **state)
 	do
 		pulse(one, NULL, 0);
 	while (got.pulse.n_instances != 1);
-	assert_string_equal(db_text("SELECT instance || (pid > 0)::text || version FROM backfill_instances LIMIT 1"),
+	assert_string_equal(db_text("SELECT instance || (pid > 0)::text || version FROM "
+				    "backfill_instances LIMIT 1"),
 		"onetrue" BF_VERSION);
 }
 
@@ -48,11 +49,13 @@ static void pulse_answers_everything(void **state)
 	assert_false(got.pulse.paused);
 	assert_int_equal(got.pulse.totals.total, 0);
 	seed(one, 2024, 2024);
-	db_run("UPDATE backfill_log SET status = 'retry', next_attempt_at = now() + interval '50 s' WHERE month = 1");
+	db_run("UPDATE backfill_log SET status = 'retry', next_attempt_at = now() + interval '50 "
+	       "s' WHERE month = 1");
 	db_run("UPDATE backfill_log SET status = 'retry' WHERE month = 2");
 	db_run("UPDATE backfill_log SET status = 'completed' WHERE month = 3");
-	db_run("INSERT INTO enrichment_queue (entity_type, entity_key, queued_by) VALUES ('edition', 'a', 'backfilld'),"
-		" ('edition', 'b', NULL)");
+	db_run("INSERT INTO enrichment_queue (entity_type, entity_key, queued_by) VALUES "
+	       "('edition', 'a', 'backfilld'),"
+	       " ('edition', 'b', NULL)");
 	bf_store_close_provider(one->store, &ban, got_done, NULL);
 	db_wait();
 	bf_store_pause(one->store, true, "lunch", "2999-01-01T00:00:00Z", got_done, NULL);
@@ -78,7 +81,8 @@ static void pulse_answers_everything(void **state)
 	assert_int_equal(got.pulse.isbndb_limit_seen, 15000);
 }
 
-/* A month whose lock is free is an orphan for others, mine is not; the original's rows only when stuck. */
+/* A month whose lock is free is an orphan for others, mine is not; the original's rows only when
+ * stuck. */
 static void orphans_are_seen(void **state)
 {
 	NODE(state);
@@ -123,9 +127,11 @@ static void pulse_mends_locks(void **state)
 	assert_int_equal(got.pulse.n_orphans, 0);
 	refs[1] = claim_one(one).ref;
 	db_run("UPDATE backfill_log SET status = 'pending' WHERE month = 11");
-	assert_int_equal(db_int("SELECT count(*) FROM pg_locks WHERE classid = 1112949069 AND granted"), 2);
+	assert_int_equal(
+		db_int("SELECT count(*) FROM pg_locks WHERE classid = 1112949069 AND granted"), 2);
 	pulse(one, refs, 1);
-	assert_int_equal(db_int("SELECT count(*) FROM pg_locks WHERE classid = 1112949069 AND granted"), 1);
+	assert_int_equal(
+		db_int("SELECT count(*) FROM pg_locks WHERE classid = 1112949069 AND granted"), 1);
 }
 
 /* Unlocking frees a month for others, but not one that was claimed anew meanwhile. */
@@ -141,16 +147,18 @@ static void unlock_spares_what_was_claimed_anew(void **state)
 	assert_int_equal(new.ref.month, 12);
 	bf_store_unlock(one->store, &old.ref, 1, got_done, NULL);
 	db_wait();
-	assert_int_equal(db_int("SELECT count(*) FROM pg_locks WHERE classid = 1112949069 AND granted"), 1);
+	assert_int_equal(
+		db_int("SELECT count(*) FROM pg_locks WHERE classid = 1112949069 AND granted"), 1);
 	fail_month(one, &new, 2, (struct bf_failure){ .error = "x", .counted = true });
 	bf_store_unlock(one->store, &new.ref, 1, got_done, NULL);
 	db_wait();
 	pulse(one, NULL, 0);
-	assert_int_equal(db_int("SELECT count(*) FROM pg_locks WHERE classid = 1112949069 AND granted"), 0);
+	assert_int_equal(
+		db_int("SELECT count(*) FROM pg_locks WHERE classid = 1112949069 AND granted"), 0);
 }
 
-/* A hello on a new session ends the former session of the same instance; then months are locked again, and those
- * with another fence are named as lost. */
+/* A hello on a new session ends the former session of the same instance; then months are locked
+ * again, and those with another fence are named as lost. */
 static void a_lost_lock_session_comes_back(void **state)
 {
 	NODE(state);
@@ -173,22 +181,30 @@ static void a_lost_lock_session_comes_back(void **state)
 	db_wait();
 	assert_int_equal(got.n, 1);
 	assert_int_equal(got.lost[0].month, 11);
-	assert_int_equal(db_int("SELECT count(*) FROM pg_locks WHERE classid = 1112949069 AND granted"), 1);
+	assert_int_equal(
+		db_int("SELECT count(*) FROM pg_locks WHERE classid = 1112949069 AND granted"), 1);
 	node_free(again);
 }
 
-/* A timer's run belongs to whoever claims it first, also when the claim is repeated; older runs are refused. */
+/* A timer's run belongs to whoever claims it first, also when the claim is repeated; older runs are
+ * refused. */
 static void a_timer_fires_once(void **state)
 {
 	NODE(state);
 	struct node *two = node_new("two", true);
-	static const struct { int who; int64_t at; enum bf_store_outcome outcome; } table[] = {
-		{ 1, 1700000000, BF_STORE_DONE }, { 2, 1700000000, BF_STORE_REFUSED }, { 1, 1700000000, BF_STORE_DONE },
-		{ 2, 1700000060, BF_STORE_DONE }, { 1, 1700000000, BF_STORE_REFUSED }, { 1, 1700000060, BF_STORE_REFUSED },
+	static const struct { int who; int64_t at; enum bf_store_outcome outcome;
+	} table[] = {
+		{ 1, 1700000000, BF_STORE_DONE },
+		{ 2, 1700000000, BF_STORE_REFUSED },
+		{ 1, 1700000000, BF_STORE_DONE },
+		{ 2, 1700000060, BF_STORE_DONE },
+		{ 1, 1700000000, BF_STORE_REFUSED },
+		{ 1, 1700000060, BF_STORE_REFUSED },
 	};
 
 	for (size_t i = 0; i < BF_COUNT(table); i++) {
-		bf_store_timer_claim(table[i].who == 1 ? one->store : two->store, "schedule", table[i].at, got_done, NULL);
+		bf_store_timer_claim(table[i].who == 1 ? one->store : two->store, "schedule",
+			table[i].at, got_done, NULL);
 		db_wait();
 		assert_int_equal(got.outcome, table[i].outcome);
 	}
@@ -211,8 +227,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(pulse_answers_everything, db_setup, db_teardown),
 		cmocka_unit_test_setup_teardown(orphans_are_seen, db_setup, db_teardown),
 		cmocka_unit_test_setup_teardown(pulse_mends_locks, db_setup, db_teardown),
-		cmocka_unit_test_setup_teardown(unlock_spares_what_was_claimed_anew, db_setup, db_teardown),
-		cmocka_unit_test_setup_teardown(a_lost_lock_session_comes_back, db_setup, db_teardown),
+		cmocka_unit_test_setup_teardown(
+			unlock_spares_what_was_claimed_anew, db_setup, db_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_lost_lock_session_comes_back, db_setup, db_teardown),
 		cmocka_unit_test_setup_teardown(a_timer_fires_once, db_setup, db_teardown),
 	};
 

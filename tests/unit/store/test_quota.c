@@ -1,4 +1,5 @@
-/* Quota: never more than the limit less the reserve, whoever asks at the same time; and the providers' closures. */
+/* Quota: never more than the limit less the reserve, whoever asks at the same time; and the
+ * providers' closures. */
 #include "db.h"
 
 #define NODE(state) struct node *one = *(state); if (one == NULL) skip()
@@ -24,7 +25,8 @@ static int parallel(struct node *one, struct node *two, int calls, int units)
 	const struct bf_reserve v = { .units = units };
 
 	for (int i = 0; i < calls; i++)
-		bf_store_reserve((i & 1 ? two : one)->store, BF_ISBNDB, 15000, 2000, &v, 1, add_grant, &s);
+		bf_store_reserve(
+			(i & 1 ? two : one)->store, BF_ISBNDB, 15000, 2000, &v, 1, add_grant, &s);
 	while (s.answers < calls)
 		assert_int_equal(bf_loop_run(db_loop), 0);
 	return s.granted;
@@ -42,7 +44,8 @@ static void parallel_reservations_add_up(void **state)
 	node_free(two);
 }
 
-/* 12500 used and three times 300 at once: one is granted. 12900: 200 is refused, then 100 granted, then nothing. */
+/* 12500 used and three times 300 at once: one is granted. 12900: 200 is refused, then 100 granted,
+ * then nothing. */
 static void the_limit_holds(void **state)
 {
 	NODE(state);
@@ -81,8 +84,8 @@ static void thirteen_of_fourteen(void **state)
 	node_free(two);
 }
 
-/* Calls are counted for the month that asks, as they are reserved; a month that is lost gets nothing; a call for no
- * month needs none; a provider without a limit is counted, too. */
+/* Calls are counted for the month that asks, as they are reserved; a month that is lost gets
+ * nothing; a call for no month needs none; a provider without a limit is counted, too. */
 static void calls_are_counted_for_their_month(void **state)
 {
 	NODE(state);
@@ -105,14 +108,19 @@ static void calls_are_counted_for_their_month(void **state)
 	assert_int_equal(got.reserved.granted[3], 1);
 	assert_int_equal(got.reserved.used, 5);
 	assert_int_equal(db_int("SELECT gemini_calls FROM backfill_log WHERE month = 12"), 4);
-	assert_int_equal(db_int("SELECT sum(gemini_calls + isbndb_calls + xai_calls) FROM backfill_log"), 4);
+	assert_int_equal(
+		db_int("SELECT sum(gemini_calls + isbndb_calls + xai_calls) FROM backfill_log"), 4);
 }
 
 /* What is given back is free again, and the month's column tells what was really sent. */
 static void unused_units_come_back(void **state)
 {
 	NODE(state);
-	struct bf_usage u = { .provider = BF_ISBNDB, .year = 2024, .month = 12, .calls = 1, .units_sent = 1,
+	struct bf_usage u = { .provider = BF_ISBNDB,
+		.year = 2024,
+		.month = 12,
+		.calls = 1,
+		.units_sent = 1,
 		.units_unused = 4 };
 	const struct bf_flush flush = { .flush_id_lo = 3, .usage = &u, .n_usage = 1 };
 	struct bf_reserve v = { .units = 5 };
@@ -177,10 +185,13 @@ static void days_end_where_the_provider_lives(void **state)
 
 	(void)one;
 	for (size_t i = 0; i < BF_COUNT(table); i++) {
-		assert_string_equal(db_text("SELECT backfill_provider_day('%s', '%s')", table[i].provider, table[i].at),
+		assert_string_equal(db_text("SELECT backfill_provider_day('%s', '%s')",
+					    table[i].provider, table[i].at),
 			table[i].day);
-		assert_string_equal(db_text("SELECT backfill_time(backfill_provider_reset('%s', '%s'))", table[i].provider,
-			table[i].at), table[i].reset);
+		assert_string_equal(
+			db_text("SELECT backfill_time(backfill_provider_reset('%s', '%s'))",
+				table[i].provider, table[i].at),
+			table[i].reset);
 	}
 }
 
@@ -204,17 +215,22 @@ static void reserve_takes_64_wishes(void **state)
 /* Closes a provider and answers with what is stored. */
 static const char *closed(struct node *n, enum bf_closure kind, int64_t ms, int failures)
 {
-	const struct bf_provider_closure v = { .provider = BF_ISBNDB, .kind = kind, .remaining_ms = ms,
-		.failures = failures, .reason = "because" };
+	const struct bf_provider_closure v = { .provider = BF_ISBNDB,
+		.kind = kind,
+		.remaining_ms = ms,
+		.failures = failures,
+		.reason = "because" };
 
 	bf_store_close_provider(n->store, &v, got_done, NULL);
 	db_wait();
 	assert_int_equal(got.outcome, BF_STORE_DONE);
-	return db_text("SELECT kind || ' ' || failures || ' ' || round(extract(epoch FROM closed_until - now()) / 60)"
-		" FROM provider_state WHERE provider = 'isbndb'");
+	return db_text("SELECT kind || ' ' || failures || ' ' || round(extract(epoch FROM "
+		       "closed_until - now()) / 60)"
+		       " FROM provider_state WHERE provider = 'isbndb'");
 }
 
-/* A longer closure is never shortened; a quota's lasts to the provider's midnight; opening ends all of them. */
+/* A longer closure is never shortened; a quota's lasts to the provider's midnight; opening ends all
+ * of them. */
 static void closures_are_never_shortened(void **state)
 {
 	NODE(state);
@@ -223,14 +239,16 @@ static void closures_are_never_shortened(void **state)
 	assert_string_equal(closed(one, BF_CLOSURE_BAN, 3600000, 4), "ban 4 60");
 	bf_store_open_provider(one->store, BF_ISBNDB, got_done, NULL);
 	db_wait();
-	assert_string_equal(db_text("SELECT kind || failures || (closed_until IS NULL)::text FROM provider_state"),
+	assert_string_equal(db_text("SELECT kind || failures || (closed_until IS NULL)::text FROM "
+				    "provider_state"),
 		"none0true");
 	closed(one, BF_CLOSURE_QUOTA, 0, 0);
 	assert_int_equal(db_int("SELECT count(*) FROM provider_state WHERE kind = 'quota'"
 		" AND closed_until = backfill_provider_reset('isbndb', now())"), 1);
 }
 
-/* One instance at a time sends the probe, none while the provider is closed, another when the first never came back. */
+/* One instance at a time sends the probe, none while the provider is closed, another when the first
+ * never came back. */
 static void one_probe_at_a_time(void **state)
 {
 	NODE(state);
@@ -257,15 +275,19 @@ static void one_probe_at_a_time(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(parallel_reservations_add_up, db_setup, db_teardown),
+		cmocka_unit_test_setup_teardown(
+			parallel_reservations_add_up, db_setup, db_teardown),
 		cmocka_unit_test_setup_teardown(the_limit_holds, db_setup, db_teardown),
 		cmocka_unit_test_setup_teardown(thirteen_of_fourteen, db_setup, db_teardown),
-		cmocka_unit_test_setup_teardown(calls_are_counted_for_their_month, db_setup, db_teardown),
+		cmocka_unit_test_setup_teardown(
+			calls_are_counted_for_their_month, db_setup, db_teardown),
 		cmocka_unit_test_setup_teardown(unused_units_come_back, db_setup, db_teardown),
 		cmocka_unit_test_setup_teardown(a_new_day_starts_at_nothing, db_setup, db_teardown),
-		cmocka_unit_test_setup_teardown(days_end_where_the_provider_lives, db_setup, db_teardown),
+		cmocka_unit_test_setup_teardown(
+			days_end_where_the_provider_lives, db_setup, db_teardown),
 		cmocka_unit_test_setup_teardown(reserve_takes_64_wishes, db_setup, db_teardown),
-		cmocka_unit_test_setup_teardown(closures_are_never_shortened, db_setup, db_teardown),
+		cmocka_unit_test_setup_teardown(
+			closures_are_never_shortened, db_setup, db_teardown),
 		cmocka_unit_test_setup_teardown(one_probe_at_a_time, db_setup, db_teardown),
 	};
 

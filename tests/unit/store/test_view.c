@@ -11,7 +11,8 @@ static const char *path(const char *p)
 	static char out[4][512];
 	static int turn;
 	char *to = out[turn++ & 3];
-	PGresult *r = PQexecParams(c, "SELECT ($1::json #>> $2::text[])", 2, NULL, params, NULL, NULL, 0);
+	PGresult *r =
+		PQexecParams(c, "SELECT ($1::json #>> $2::text[])", 2, NULL, params, NULL, NULL, 0);
 
 	assert_int_equal(PQresultStatus(r), PGRES_TUPLES_OK);
 	snprintf(to, sizeof(out[0]), "%s", PQgetisnull(r, 0, 0) ? "NULL" : PQgetvalue(r, 0, 0));
@@ -26,7 +27,8 @@ static const char *keys(const char *p)
 	PGconn *c = PQconnectdb(db_conninfo());
 	const char *params[2] = { got.json, p };
 	static char out[1024];
-	PGresult *r = PQexecParams(c, "SELECT string_agg(k, ' ') FROM json_object_keys($1::json #> $2::text[]) AS k", 2,
+	PGresult *r = PQexecParams(c,
+		"SELECT string_agg(k, ' ') FROM json_object_keys($1::json #> $2::text[]) AS k", 2,
 		NULL, params, NULL, NULL, 0);
 
 	assert_int_equal(PQresultStatus(r), PGRES_TUPLES_OK);
@@ -47,7 +49,8 @@ static struct bf_month_row finish(struct node *one, int books, int isbns)
 	return row;
 }
 
-/* Stats: the contract's keys, numbers as numbers, a pooled rate, the last ended first with an error where there is one. */
+/* Stats: the contract's keys, numbers as numbers, a pooled rate, the last ended first with an error
+ * where there is one. */
 static void stats_are_pooled_numbers(void **state)
 {
 	NODE(state);
@@ -76,11 +79,13 @@ static void stats_are_pooled_numbers(void **state)
 	assert_string_equal(path("{progress,total_isbns_queued}"), "36");
 	assert_string_equal(path("{recent_activity,0,error_message}"), "broken");
 	assert_string_equal(path("{recent_activity,1,month}"), "11");
-	assert_string_equal(keys("{recent_activity,2}"), "year month status books_generated isbns_resolved resolution_rate");
+	assert_string_equal(keys("{recent_activity,2}"),
+		"year month status books_generated isbns_resolved resolution_rate");
 	assert_string_equal(path("{recent_activity,2,resolution_rate}"), "92.31");
 }
 
-/* The grid lists every month; a month's view has its candidates and transitions; an unknown month is NULL. */
+/* The grid lists every month; a month's view has its candidates and transitions; an unknown month
+ * is NULL. */
 static void months_and_one_month(void **state)
 {
 	NODE(state);
@@ -107,7 +112,8 @@ static void months_and_one_month(void **state)
 	assert_null(got.json);
 }
 
-/* A job's status follows its month's stage, a waiting retry is queued with its error, and the end stays after a reset. */
+/* A job's status follows its month's stage, a waiting retry is queued with its error, and the end
+ * stays after a reset. */
 static void a_job_follows_its_month(void **state)
 {
 	NODE(state);
@@ -117,7 +123,8 @@ static void a_job_follows_its_month(void **state)
 	row = claim_one(one);
 	bf_store_job_json(one->store, row.job_id, got_json, NULL);
 	db_wait();
-	assert_string_equal(keys("{}"), "job_id year month status progress stats error dry_run created_at updated_at"
+	assert_string_equal(keys("{}"),
+		"job_id year month status progress stats error dry_run created_at updated_at"
 		" completed_at duration_ms");
 	assert_string_equal(path("{status}"), "queued");
 	assert_string_equal(path("{stats,books_generated}"), "0");
@@ -141,7 +148,8 @@ static void a_job_follows_its_month(void **state)
 	assert_string_equal(path("{stats,isbn_resolution_rate}"), "66.67");
 	assert_string_equal(path("{stats,isbns_sent_to_enrichment}"), "2");
 	other = claim_one(one);
-	fail_month(one, &other, 2, (struct bf_failure){ .error = "no books", .wait_ms = 60000, .counted = true });
+	fail_month(one, &other, 2,
+		(struct bf_failure){ .error = "no books", .wait_ms = 60000, .counted = true });
 	bf_store_job_json(one->store, other.job_id, got_json, NULL);
 	db_wait();
 	assert_string_equal(path("{status}"), "queued");
@@ -154,7 +162,8 @@ static void a_job_follows_its_month(void **state)
 static void unknown_jobs_are_not_found(void **state)
 {
 	NODE(state);
-	static const char *const ids[] = { "00000000-0000-4000-8000-000000000000", "x'; DROP TABLE backfill_log; --", "" };
+	static const char *const ids[] = { "00000000-0000-4000-8000-000000000000",
+		"x'; DROP TABLE backfill_log; --", "" };
 
 	for (size_t i = 0; i < BF_COUNT(ids); i++) {
 		bf_store_job_json(one->store, ids[i], got_json, NULL);
@@ -168,18 +177,27 @@ static void unknown_jobs_are_not_found(void **state)
 static void quota_figures(void **state)
 {
 	NODE(state);
-	static const struct { int used; const char *remaining, *safe, *percent, *can; } table[] = {
-		{ 0, "15000", "13000", "0.00", "true" }, { 58, "14942", "12942", "0.45", "true" },
-		{ 5234, "9766", "7766", "40.26", "true" }, { 2474, "12526", "10526", "19.03", "true" },
-		{ 13000, "2000", "0", "100.00", "false" }, { 15001, "0", "0", "115.39", "false" },
+	static const struct { int used; const char *remaining, *safe, *percent, *can;
+	} table[] = {
+		{ 0, "15000", "13000", "0.00", "true" },
+		{ 58, "14942", "12942", "0.45", "true" },
+		{ 5234, "9766", "7766", "40.26", "true" },
+		{ 2474, "12526", "10526", "19.03", "true" },
+		{ 13000, "2000", "0", "100.00", "false" },
+		{ 15001, "0", "0", "115.39", "false" },
 	};
-	struct bf_quota_limits limits = { .daily_limit = { [BF_ISBNDB] = 15000, [BF_GOOGLE_BOOKS] = 1000 },
-		.reserve = { [BF_ISBNDB] = 2000 } };
-	const struct bf_provider_closure shut = { .provider = BF_GOOGLE_BOOKS, .kind = BF_CLOSURE_QUOTA };
+	struct bf_quota_limits limits = {
+		.daily_limit = { [BF_ISBNDB] = 15000, [BF_GOOGLE_BOOKS] = 1000 },
+		.reserve = { [BF_ISBNDB] = 2000 }
+	};
+	const struct bf_provider_closure shut = { .provider = BF_GOOGLE_BOOKS,
+		.kind = BF_CLOSURE_QUOTA };
 
 	for (size_t i = 0; i < BF_COUNT(table); i++) {
-		db_run("INSERT INTO api_quota (provider, day, used) VALUES ('isbndb', (now() AT TIME ZONE 'UTC')::date, %d)"
-			" ON CONFLICT (provider, day) DO UPDATE SET used = excluded.used", table[i].used);
+		db_run("INSERT INTO api_quota (provider, day, used) VALUES ('isbndb', (now() AT "
+		       "TIME ZONE 'UTC')::date, %d)"
+		       " ON CONFLICT (provider, day) DO UPDATE SET used = excluded.used",
+			table[i].used);
 		bf_store_quota_json(one->store, &limits, got_json, NULL);
 		db_wait();
 		assert_string_equal(path("{success}"), "true");
@@ -191,9 +209,11 @@ static void quota_figures(void **state)
 		assert_string_equal(path("{data,safety_limit}"), "13000");
 		assert_string_equal(path("{data,providers,isbndb,remaining}"), table[i].remaining);
 	}
-	assert_string_equal(keys("{data}"), "daily_limit safety_limit used remaining safety_remaining percentage_used"
+	assert_string_equal(keys("{data}"),
+		"daily_limit safety_limit used remaining safety_remaining percentage_used"
 		" reset_at can_make_calls providers");
-	assert_string_equal(keys("{data,providers}"), "gemini xai isbndb google_books open_library archive_org wikidata");
+	assert_string_equal(keys("{data,providers}"),
+		"gemini xai isbndb google_books open_library archive_org wikidata");
 	assert_string_equal(path("{data,providers,gemini,daily_limit}"), "NULL");
 	assert_string_equal(path("{data,providers,gemini,can_make_calls}"), "true");
 	assert_string_equal(path("{data,providers,google_books,can_make_calls}"), "true");
@@ -205,28 +225,37 @@ static void quota_figures(void **state)
 	assert_string_equal(path("{data,reset_at}") + 10, "T00:00:00Z");
 }
 
-/* Pruning throws away what is too old, keeps what a living month needs, and rolls usage up by day. */
+/* Pruning throws away what is too old, keeps what a living month needs, and rolls usage up by day.
+ */
 static void pruning_keeps_what_is_needed(void **state)
 {
 	NODE(state);
 	const int64_t day = 86400000;
-	const struct bf_retention r = { 365 * day, 90 * day, 180 * day, 730 * day, 730 * day, 7 * day };
+	const struct bf_retention r = { 365 * day, 90 * day, 180 * day, 730 * day, 730 * day,
+		7 * day };
 	struct bf_month_row row;
 
 	seed(one, 2024, 2024);
 	row = claim_one(one);
 	db_run("UPDATE backfill_jobs SET updated_at = now() - interval '8 d'");
-	db_run("INSERT INTO backfill_jobs (job_id, year, month, updated_at) VALUES (gen_random_uuid(), 2024, 1,"
-		" now() - interval '8 d')");
+	db_run("INSERT INTO backfill_jobs (job_id, year, month, updated_at) VALUES "
+	       "(gen_random_uuid(), 2024, 1,"
+	       " now() - interval '8 d')");
 	db_run("INSERT INTO backfill_events (year, month, fence, step, event, at) VALUES"
-		" (2001, 1, 1, 1, 'moved', now() - interval '400 d'), (2001, 1, 1, 2, 'operator_retry', now() - interval '400 d')");
-	db_run("INSERT INTO backfill_answers (year, month, round, provider, fence, outcome, created_at) VALUES"
-		" (2024, 12, 0, 'xai', 1, 'ok', now() - interval '91 d'), (2001, 1, 0, 'xai', 1, 'ok', now() - interval '91 d')");
+	       " (2001, 1, 1, 1, 'moved', now() - interval '400 d'), (2001, 1, 1, 2, "
+	       "'operator_retry', now() - interval '400 d')");
+	db_run("INSERT INTO backfill_answers (year, month, round, provider, fence, outcome, "
+	       "created_at) VALUES"
+	       " (2024, 12, 0, 'xai', 1, 'ok', now() - interval '91 d'), (2001, 1, 0, 'xai', 1, "
+	       "'ok', now() - interval '91 d')");
 	db_run("INSERT INTO isbn_resolutions (provider, title_key, author_key, expires_at) VALUES"
-		" ('isbndb', 'a', 'b', now() - interval '1 s'), ('isbndb', 'c', 'd', now() + interval '1 d')");
+	       " ('isbndb', 'a', 'b', now() - interval '1 s'), ('isbndb', 'c', 'd', now() + "
+	       "interval '1 d')");
 	db_run("INSERT INTO api_usage (provider, day, instance, year, month, calls) VALUES"
-		" ('xai', current_date - 10, 'a', 2024, 1, 2), ('xai', current_date - 10, 'b', 2024, 2, 3),"
-		" ('xai', current_date - 1, 'a', 2024, 1, 4), ('xai', current_date - 800, 'a', 2024, 1, 5)");
+	       " ('xai', current_date - 10, 'a', 2024, 1, 2), ('xai', current_date - 10, 'b', "
+	       "2024, 2, 3),"
+	       " ('xai', current_date - 1, 'a', 2024, 1, 4), ('xai', current_date - 800, 'a', "
+	       "2024, 1, 5)");
 	for (int i = 0; i < 2; i++) {
 		bf_store_prune(one->store, &r, got_count, NULL);
 		db_wait();
@@ -237,7 +266,9 @@ static void pruning_keeps_what_is_needed(void **state)
 	assert_int_equal(db_int("SELECT count(*) FROM backfill_events WHERE year = 2001"), 1);
 	assert_int_equal(db_int("SELECT year FROM backfill_answers"), 2024);
 	assert_string_equal(db_text("SELECT title_key FROM isbn_resolutions"), "c");
-	assert_string_equal(db_text("SELECT string_agg(instance || calls, ' ' ORDER BY day) FROM api_usage"), "5 a4");
+	assert_string_equal(
+		db_text("SELECT string_agg(instance || calls, ' ' ORDER BY day) FROM api_usage"),
+		"5 a4");
 }
 
 int main(void)
@@ -248,7 +279,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_job_follows_its_month, db_setup, db_teardown),
 		cmocka_unit_test_setup_teardown(unknown_jobs_are_not_found, db_setup, db_teardown),
 		cmocka_unit_test_setup_teardown(quota_figures, db_setup, db_teardown),
-		cmocka_unit_test_setup_teardown(pruning_keeps_what_is_needed, db_setup, db_teardown),
+		cmocka_unit_test_setup_teardown(
+			pruning_keeps_what_is_needed, db_setup, db_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, db_group_setup, db_group_teardown);
