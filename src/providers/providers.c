@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <curl/curlver.h>
 #include "gate.h"
 
 /* Instances look at each other every 4 s; a newcomer or a change waits until all must have seen it. */
@@ -14,9 +13,9 @@ static void set_user_agent(struct bf_providers *p)
 	const char *contact = p->config->daemon.contact;
 
 	if (contact && contact[0])
-		snprintf(p->user_agent, sizeof p->user_agent, "backfilld/" BF_VERSION " (%s) libcurl/" LIBCURL_VERSION, contact);
+		snprintf(p->user_agent, sizeof p->user_agent, "backfilld/" BF_VERSION " (%s)", contact);
 	else
-		snprintf(p->user_agent, sizeof p->user_agent, "backfilld/" BF_VERSION " libcurl/" LIBCURL_VERSION);
+		snprintf(p->user_agent, sizeof p->user_agent, "backfilld/" BF_VERSION);
 }
 
 struct bf_providers *bf_providers_new(struct bf_loop *loop, struct bf_http *http, struct bf_store *store,

@@ -127,13 +127,13 @@ void record_isbn_take(
 	record->other_isbns = provider_trim(arena, provider_arena_buf(arena, &others));
 }
 
-/* Covers are shown on pages served over https: http becomes https; other schemes, placeholders and
- * blanks are dropped. */
+/* Covers are shown on pages served over https: http becomes https; other schemes, stand-in
+ * pictures and blanks are dropped. */
 const char *record_cover(struct bf_arena *arena, const char *url)
 {
 	const char *p = url;
 
-	if (url == NULL || provider_has(url, "placeholder") || provider_has(url, "no-image") ||
+	if (url == NULL || provider_has(url, "no-cover") || provider_has(url, "no-image") ||
 		provider_has(url, "noimage"))
 		return NULL;
 	if (strncasecmp(p, "https://", 8) == 0)

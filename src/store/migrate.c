@@ -32,8 +32,8 @@ struct migrate {
 	char (*applied)[65]; /* checksum of each of our migrations in the database; "" pending */
 	bool *fresh;			/* applied by this run */
 	size_t at;			/* migration at hand */
-	struct bf_buf todo; /* of a concurrent one: its statements, with what must go before them */
-	const char *rest;		/* the part of todo not yet sent */
+	struct bf_buf script; /* of a concurrent one: its statements, with what must go before them */
+	const char *rest;		/* the part of script not yet sent */
 };
 
 static migrate_step step_facts, step_lock, step_table, step_applied, step_next, step_apply,
@@ -286,13 +286,13 @@ static void invalid_done(void *ctx, const struct bf_error *err, PGresult *const 
 
 	if (!succeeded(m, err))
 		return;
-	bf_buf_clear(&m->todo);
-	bf_buf_adds(&m->todo, "SET lock_timeout = 0;\n");
+	bf_buf_clear(&m->script);
+	bf_buf_adds(&m->script, "SET lock_timeout = 0;\n");
 	for (int i = 0; n > 0 && i < PQntuples(results[0]); i++)
-		bf_buf_addf(&m->todo, "DROP INDEX CONCURRENTLY IF EXISTS %s;\n",
+		bf_buf_addf(&m->script, "DROP INDEX CONCURRENTLY IF EXISTS %s;\n",
 			call_text(results[0], i, "name"));
-	bf_buf_adds(&m->todo, store_migrations[m->at].sql);
-	m->rest = m->todo.data;
+	bf_buf_adds(&m->script, store_migrations[m->at].sql);
+	m->rest = m->script.data;
 	go(m, step_build);
 }
 
@@ -374,14 +374,14 @@ int bf_store_migrate(const char *conninfo, bool status_only)
 	m.loop = bf_loop_new();
 	m.applied = bf_xcalloc(store_n_migrations, sizeof(*m.applied));
 	m.fresh = bf_xcalloc(store_n_migrations, sizeof(*m.fresh));
-	bf_buf_init(&m.todo, SCRIPT_MAX);
+	bf_buf_init(&m.script, SCRIPT_MAX);
 	m.pg = bf_pg_new(m.loop, &config);
 	step_facts(&m);
 	if (bf_loop_run(m.loop) != 0)
 		m.exit_code = 1;
 	bf_pg_free(m.pg);
 	bf_loop_free(m.loop);
-	bf_buf_release(&m.todo);
+	bf_buf_release(&m.script);
 	free(m.applied);
 	free(m.fresh);
 	return m.exit_code;

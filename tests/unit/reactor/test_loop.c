@@ -229,9 +229,10 @@ static int loop_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(timers_fire_in_order), TEST(timer_is_never_early), TEST(cancelled_timer_is_silent),
-		TEST(deferred_in_order_after_the_turn), TEST(deferred_cannot_starve), TEST(many_deferred),
-		TEST(signals_call_back), TEST(lag_is_seen), TEST(stop_before_run),
+		TEST(timers_fire_in_order), TEST(timer_is_never_early),
+		TEST(cancelled_timer_is_silent), TEST(deferred_in_order_after_the_turn),
+		TEST(deferred_cannot_starve), TEST(many_deferred), TEST(signals_call_back),
+		TEST(lag_is_seen), TEST(stop_before_run),
 		cmocka_unit_test(free_with_things_pending),
 	};
 

@@ -22,9 +22,9 @@ static const char *key(const struct conninfo *info, const char *name)
 static bool read_string(struct conninfo *info, const char *string, bool keepalive,
 			struct bf_error *err)
 {
-	const struct bf_pg_config config = { .conninfo = string,
-					     .application_name = "tester",
-					     .keepalive = keepalive };
+	const struct bf_pg_config config = {
+		.conninfo = string, .application_name = "tester", .keepalive = keepalive
+	};
 
 	clean_environment();
 	return conninfo_read(info, &config, err);
@@ -34,11 +34,15 @@ static bool read_string(struct conninfo *info, const char *string, bool keepaliv
 static void classes(void **state)
 {
 	static const struct { const char *sqlstate; enum bf_err_class class; } rows[] = {
-		{ "08006", BF_ERR_RETRY }, { "57P01", BF_ERR_RETRY }, { "57014", BF_ERR_RETRY }, { "53300", BF_ERR_RETRY },
-		{ "40001", BF_ERR_RETRY }, { "40P01", BF_ERR_RETRY }, { "25006", BF_ERR_RETRY }, { "55P03", BF_ERR_RETRY },
-		{ "28P01", BF_ERR_CONFIG }, { "3D000", BF_ERR_CONFIG }, { "42501", BF_ERR_CONFIG },
-		{ "42P01", BF_ERR_CONFIG }, { "42703", BF_ERR_CONFIG }, { "22P02", BF_ERR_PERMANENT },
-		{ "23505", BF_ERR_PERMANENT }, { "42601", BF_ERR_BUG }, { "25P02", BF_ERR_BUG }, { "", BF_ERR_BUG },
+		{ "08006", BF_ERR_RETRY }, { "57P01", BF_ERR_RETRY },
+		{ "57014", BF_ERR_RETRY }, { "53300", BF_ERR_RETRY },
+		{ "40001", BF_ERR_RETRY }, { "40P01", BF_ERR_RETRY },
+		{ "25006", BF_ERR_RETRY }, { "55P03", BF_ERR_RETRY },
+		{ "28P01", BF_ERR_CONFIG }, { "3D000", BF_ERR_CONFIG },
+		{ "42501", BF_ERR_CONFIG }, { "42P01", BF_ERR_CONFIG },
+		{ "42703", BF_ERR_CONFIG }, { "22P02", BF_ERR_PERMANENT },
+		{ "23505", BF_ERR_PERMANENT }, { "42601", BF_ERR_BUG },
+		{ "25P02", BF_ERR_BUG }, { "", BF_ERR_BUG },
 	};
 
 	(void)state;

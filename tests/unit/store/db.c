@@ -115,6 +115,13 @@ void db_run(const char *sql, ...)
 	va_end(args);
 }
 
+int64_t month_locks(void)
+{
+	return db_int("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+		      " AND classid = 1112949069 AND database ="
+		      " (SELECT oid FROM pg_database WHERE datname = current_database())");
+}
+
 /* Silences the lines that migrating prints. */
 static int quietly_migrate(void)
 {
@@ -183,6 +190,10 @@ int db_setup(void **state)
 {
 	if (db_admin() == NULL)
 		return 0;
+	/* the sessions of the test before have to be gone, with their locks */
+	while (db_int("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+		      " AND backend_type = 'client backend' AND pid <> pg_backend_pid()") > 0)
+		;
 	db_run("TRUNCATE backfill_log, backfill_jobs, backfill_answers, backfill_candidates, "
 	       "backfill_events, api_usage,"
 	       " api_quota, provider_state, isbn_resolutions, backfill_timers, backfill_flushes, "

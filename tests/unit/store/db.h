@@ -62,6 +62,8 @@ const char *db_text(const char *sql, ...) __attribute__((format(printf, 1, 2)));
 int64_t db_int(const char *sql, ...) __attribute__((format(printf, 1, 2)));
 void db_run(const char *sql, ...) __attribute__((format(printf, 1, 2)));
 
+int64_t month_locks(void);			/* held by anybody in this database */
+
 /* cmocka group and test fixtures: one migrated database, emptied before each test. */
 int db_group_setup(void **state);
 int db_group_teardown(void **state);

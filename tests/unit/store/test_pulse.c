@@ -127,11 +127,9 @@ static void pulse_mends_locks(void **state)
 	assert_int_equal(got.pulse.n_orphans, 0);
 	refs[1] = claim_one(one).ref;
 	db_run("UPDATE backfill_log SET status = 'pending' WHERE month = 11");
-	assert_int_equal(
-		db_int("SELECT count(*) FROM pg_locks WHERE classid = 1112949069 AND granted"), 2);
+	assert_int_equal(month_locks(), 2);
 	pulse(one, refs, 1);
-	assert_int_equal(
-		db_int("SELECT count(*) FROM pg_locks WHERE classid = 1112949069 AND granted"), 1);
+	assert_int_equal(month_locks(), 1);
 }
 
 /* Unlocking frees a month for others, but not one that was claimed anew meanwhile. */
@@ -147,14 +145,12 @@ static void unlock_spares_what_was_claimed_anew(void **state)
 	assert_int_equal(new.ref.month, 12);
 	bf_store_unlock(one->store, &old.ref, 1, got_done, NULL);
 	db_wait();
-	assert_int_equal(
-		db_int("SELECT count(*) FROM pg_locks WHERE classid = 1112949069 AND granted"), 1);
+	assert_int_equal(month_locks(), 1);
 	fail_month(one, &new, 2, (struct bf_failure){ .error = "x", .counted = true });
 	bf_store_unlock(one->store, &new.ref, 1, got_done, NULL);
 	db_wait();
 	pulse(one, NULL, 0);
-	assert_int_equal(
-		db_int("SELECT count(*) FROM pg_locks WHERE classid = 1112949069 AND granted"), 0);
+	assert_int_equal(month_locks(), 0);
 }
 
 /* A hello on a new session ends the former session of the same instance; then months are locked
@@ -181,8 +177,7 @@ static void a_lost_lock_session_comes_back(void **state)
 	db_wait();
 	assert_int_equal(got.n, 1);
 	assert_int_equal(got.lost[0].month, 11);
-	assert_int_equal(
-		db_int("SELECT count(*) FROM pg_locks WHERE classid = 1112949069 AND granted"), 1);
+	assert_int_equal(month_locks(), 1);
 	node_free(again);
 }
 
