@@ -85,8 +85,8 @@ static bool same_rest(const struct work *x, const struct work *y)
 	bf_fold(y->subtitle, b, sizeof(b));
 	if (!compare(a, b, &na, &shared) || !compare(b, a, &nb, &back))
 		return false;
-	if (shared == na || back == nb)
-		return na && nb ? true : !na && !nb;
+	if (shared == na || back == nb)		/* also when one has no subtitle */
+		return true;
 	return shared >= SHARE * (na + nb - shared);
 }
 
@@ -94,8 +94,10 @@ static bool same_rest(const struct work *x, const struct work *y)
  * second of two novels. */
 static uint64_t title_hash(const char *main)
 {
-	static const char *const ordinals[] = { " second", " third", " fourth", " fifth",
-		" updated", " revised" };
+	static const char *const ordinals[] = {
+		" second", " third", " fourth", " fifth", " 2nd", " 3rd", " 4th", " 5th", " updated",
+		" revised"
+	};
 	char title[BF_KEY_MAX];
 	size_t len, skip;
 

@@ -200,8 +200,8 @@ static inline int server_up(struct world *w, struct server *s)
 }
 
 /* Accepts and resets at once. */
-static inline void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *sa, int len,
-		      void *ctx)
+static inline void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *sa,
+			     int len, void *ctx)
 {
 	struct linger linger = { .l_onoff = 1 };
 

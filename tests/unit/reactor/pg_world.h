@@ -21,7 +21,7 @@ struct world {
 	int done, wait_done;
 	struct bf_error err;
 	int n_results, longest;			/* the longest first field so far */
-	char value[64], last[64];		/* first field of the first and of the last result */
+	char value[64], last[64];		/* first field of the first and the last result */
 	char order[256];
 	struct bf_error errors[128];		/* of each completion; a turn may bring several */
 };
