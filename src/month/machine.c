@@ -257,7 +257,7 @@ static int64_t backoff_ms(const struct month *m, int attempt)
 	return (int64_t)((double)ms * (0.8 + 0.4 * bf_random_unit()));
 }
 
-static void set_failure(struct month *m, const char *stage, const char *fmt, va_list ap)
+static void BF_PRINTF(3, 0) set_failure(struct month *m, const char *stage, const char *fmt, va_list ap)
 {
 	vsnprintf(m->failure_text, sizeof m->failure_text, fmt, ap);
 	m->failure_text[bf_utf8_cut(m->failure_text, strlen(m->failure_text), sizeof m->failure_text - 1)] = '\0';

@@ -37,6 +37,7 @@ struct transfer {
 	size_t body_len, max_body;
 	int64_t connect_timeout_ms, timeout_ms;
 	int redirects_left;
+	bool fresh_connection;
 	bool may_redirect;			/* false: a 3xx is an answer like any other */
 	struct http_target first;		/* where the caller sent it */
 

@@ -83,6 +83,7 @@ struct transfer *transfer_new(struct bf_http *http, const struct bf_http_request
 	t->connect_timeout_ms = request->connect_timeout_ms;
 	t->redirects_left = request->max_redirects;
 	t->may_redirect = request->max_redirects > 0;
+	t->fresh_connection = request->fresh_connection;
 	t->began_us = bf_now_us();
 	bf_buf_init(&t->answer, t->max_body);
 	if (!http_target_read(t->url, &t->first, &why))
@@ -197,6 +198,10 @@ static CURLcode set_request(struct transfer *t, int64_t left_ms)
 	SET(CURLOPT_TIMEOUT_MS, (long)(left_ms + CURL_GRACE_MS));
 	if (t->connect_timeout_ms > 0)
 		SET(CURLOPT_CONNECTTIMEOUT_MS, (long)t->connect_timeout_ms);
+	if (t->fresh_connection) {	/* curl sends a request again when a kept connection dies */
+		SET(CURLOPT_FRESH_CONNECT, 1L);
+		SET(CURLOPT_FORBID_REUSE, 1L);
+	}
 	if (t->user_agent)
 		SET(CURLOPT_USERAGENT, t->user_agent);
 	if (strcmp(t->method, "HEAD") == 0) {

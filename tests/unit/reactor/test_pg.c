@@ -78,7 +78,7 @@ static void error_at_commit(void **state)
 static void hundred_batches(void **state)
 {
 	struct world *w = need_database(state);
-	char expected[256] = "", number[8];
+	char expected[256] = "", number[16];
 	struct bf_pg_stats stats;
 	uint64_t sum = 0;
 
