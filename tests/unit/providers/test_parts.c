@@ -209,7 +209,7 @@ static void test_cover(void **state)
 	assert_null(record_cover(arena, "//a.example/x"));
 	assert_null(record_cover(arena, "https://"));
 	assert_null(record_cover(arena, "https://a.example/x\"onload=1"));
-	assert_null(record_cover(arena, "https://a.example/Placeholder.png"));
+	assert_null(record_cover(arena, "https://a.example/No-Cover.png"));
 	assert_null(record_cover(arena, NULL));
 }
 
