@@ -28,6 +28,9 @@ void bf_providers_drain(struct bf_providers *);			/* nothing new goes out; what 
 const char *bf_provider_unusable(struct bf_providers *, enum bf_provider_id);
 bool bf_providers_any_ai(struct bf_providers *);
 
+/* Units a day and the reserve in force (a lower limit that the provider itself reports wins); 0: no limit. */
+int bf_provider_daily_limit(const struct bf_providers *, enum bf_provider_id, int *ret_reserve);
+
 /* ---- generation: one AI's answer for a month ---- */
 struct bf_generate { struct bf_month_ref ref; bool dry_run; enum bf_provider_id provider; const char *variant, *model_override; int round, up_to_n; };
 /* err: RETRY (after the gate's own retries), QUOTA (closed, off or out of quota: not asked), REFUSED (key or model: now off),

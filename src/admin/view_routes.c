@@ -55,8 +55,8 @@ void view_routes_quota(struct request *rq)
 	if (handlers_database_away(rq))
 		return;
 	for (int id = 0; id < BF_NPROVIDERS; id++) {
-		limits.daily_limit[id] = rq->admin->config->provider[id].daily_limit;
-		limits.reserve[id] = rq->admin->config->provider[id].reserve;
+		limits.daily_limit[id] = bf_provider_daily_limit(rq->admin->parts.providers, (enum bf_provider_id)id,
+			&limits.reserve[id]);
 	}
 	rq->op = bf_store_quota_json(rq->admin->parts.store, &limits, on_view, rq);
 }

@@ -20,7 +20,7 @@ static const struct bf_provider_config *conf_of(const struct lane *lane)
 /* A unit and the month's count are taken in the database first: paid calls, and those with a daily limit. */
 static bool needs_reservation(const struct lane *lane)
 {
-	return lane->ops->paid || conf_of(lane)->daily_limit > 0;
+	return lane->ops->paid || lane_daily_limit(lane) > 0;
 }
 
 bool lane_out_of_quota(const struct lane *lane)
@@ -175,6 +175,12 @@ void call_enqueue(struct gate_call *call)
 {
 	struct lane *lane = call->lane;
 
+	if (call->ask.ask.kind == PROVIDER_LIMITS) {	/* costs no unit */
+		call->state = CALL_READY;
+		TAILQ_INSERT_HEAD(&lane->ready, call, link);
+		lane->n_ready++;
+		return;
+	}
 	call->state = CALL_QUEUED;
 	TAILQ_INSERT_TAIL(&lane->queued, call, link);
 	lane->n_waiting++;
@@ -306,7 +312,6 @@ static int reservable(const struct lane *lane)
 
 static void reserve(struct lane *lane)
 {
-	const struct bf_provider_config *conf = conf_of(lane);
 	int room = reservable(lane);
 	struct reservation *r;
 
@@ -326,8 +331,8 @@ static void reserve(struct lane *lane)
 		r->want[r->n++].units = 1;
 	}
 	lane->n_reserving = r->n;
-	lane->reserve_op = bf_store_reserve(lane->p->store, lane->ops->id, conf->daily_limit, conf->reserve, r->want, r->n,
-	    reserve_done, r);
+	lane->reserve_op = bf_store_reserve(lane->p->store, lane->ops->id, lane_daily_limit(lane), lane_reserve(lane), r->want,
+	    r->n, reserve_done, r);
 }
 
 static void ready_without_reservation(struct lane *lane)
@@ -401,6 +406,8 @@ void gate_pump(struct lane *lane)
 		fail_unusable(lane, why);
 	if (TAILQ_EMPTY(&lane->queued) && TAILQ_EMPTY(&lane->ready))
 		return;
+	if (!why)
+		limits_refresh(lane);
 	if (circuit_needs_probe(lane)) {
 		if (!lane->probe_op)
 			lane->probe_op = bf_store_probe_provider(lane->p->store, lane->ops->id,
@@ -412,6 +419,19 @@ void gate_pump(struct lane *lane)
 	else
 		ready_without_reservation(lane);
 	send_ready(lane);
+}
+
+/* Nothing is sent any more: who rests before another try need not wait for the end of it. */
+void gate_drain(struct bf_providers *p)
+{
+	struct gate_call *call, *next;
+
+	for (int i = 0; i < BF_NPROVIDERS; i++)
+		TAILQ_FOREACH_SAFE(call, &p->lane[i].resting, link, next) {
+			bf_op_cancel(call->op);
+			call->op = NULL;
+			call_fail_later(call, BF_ERR_CANCELLED, "draining");
+		}
 }
 
 struct gate_call *gate_start_take(struct bf_providers *p, const struct gate_ask *ask, struct bf_arena **arena, gate_done *done,

@@ -49,6 +49,8 @@ struct lane {			/* one provider as this process sees it */
 	struct circuit circuit;
 	uint64_t not_before_us;		/* the provider asked us to wait */
 	uint64_t quota_until_us;	/* our own count is at its limit */
+	int64_t  told_limit;		/* units a day by the provider's own word; 0 unknown */
+	uint64_t limits_asked_us;
 	char     off[200];		/* key, model or credit refused: off until reload */
 	char     why[240];		/* scratch of lane_unusable() */
 	struct bf_provider_figures figures;
@@ -63,8 +65,13 @@ struct gate_call *gate_start_take(struct bf_providers *, const struct gate_ask *
 void gate_cancel(struct gate_call *);
 void gate_init(struct bf_providers *);
 void gate_release(struct bf_providers *);
+void gate_drain(struct bf_providers *);
 void gate_pump(struct lane *);
 const char *lane_unusable(struct lane *);	/* NULL: usable */
+/* limits.c: the daily limit and reserve in force, the provider's own lower limit considered; 0: none */
+int  lane_daily_limit(const struct lane *);
+int  lane_reserve(const struct lane *);
+void limits_refresh(struct lane *);	/* asks the provider for its limit when that is due */
 bool lane_out_of_quota(const struct lane *);	/* unusable for that reason, and no other */
 
 /* circuit.c */

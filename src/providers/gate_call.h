@@ -14,6 +14,7 @@ struct gate_call {
 	bool     reserved;		/* a unit is counted for it and not yet sent */
 	bool     probe;			/* decides the circuit */
 	uint64_t queued_us, sent_us;
+	int64_t  timeout_ms;		/* of the request under way */
 	struct bf_op *op;		/* the HTTP request, or the rest between two tries */
 	struct bf_error failure;	/* while ENDING: what the asker will hear */
 	gate_done *done;

@@ -15,6 +15,7 @@
 #define RATE_WAIT_LONGEST_MS 120000	/* longer than this is a closure for all, not a rest */
 #define BAN_MS (24 * 3600000ll)
 #define CONNECT_TIMEOUT_MS 10000
+#define TIMER_GRAIN_US 20000		/* a timer may fire a little early by another clock */
 
 const char *const bf_outcome_names[BF_OUTCOMES] = {
 	"ok", "empty", "refused", "bad_request", "auth", "billing", "quota_day", "rate", "banned", "garbage", "upstream",
@@ -72,7 +73,7 @@ static void quota_gone(struct gate_call *call, const struct provider_answer *ans
 
 	snprintf(text, sizeof text, "daily quota exceeded says the provider: %.120s", answer->reason ? answer->reason : "");
 	bf_log(BF_WARN, "quota gone although our count says otherwise", BF_S("provider", bf_provider_names[lane->ops->id]),
-	    BF_I("our_count", lane->figures.quota_used), BF_I("our_limit", lane->conf->daily_limit),
+	    BF_I("our_count", lane->figures.quota_used), BF_I("our_limit", lane_daily_limit(lane)),
 	    BF_I("their_limit", answer->limit_total), BF_I("their_left", answer->limit_left));
 	circuit_close_for(lane, BF_CLOSURE_QUOTA, 0, text);
 	bf_error_set(&err, BF_ERR_QUOTA, "%s: %s", lane->ops->label, text);
@@ -218,7 +219,7 @@ static void count_usage(struct gate_call *call, bool error, const struct provide
 	const struct bf_provider_config *conf = lane->conf;
 	struct bf_usage usage = { .provider = lane->ops->id, .calls = 1, .errors = error };
 
-	if (lane->ops->paid || conf->daily_limit > 0)
+	if (ask->ask.kind != PROVIDER_LIMITS && (lane->ops->paid || lane_daily_limit(lane) > 0))
 		usage.units_sent = 1;
 	if (ask->dry_run) {
 		tally_add(lane->p, ask->ref.fence, lane->ops->id, 1, conf->cost_per_call);
@@ -248,9 +249,9 @@ static void http_done(void *ctx, const struct bf_error *err, const struct bf_htt
 	call->op = NULL;
 	count_latency(lane, (double)(bf_now_us() - call->sent_us) / 1e6);
 	if (err) {
-		bool timeout = strstr(err->text, "timed out") != NULL;
+		bool timeout = bf_now_us() - call->sent_us + TIMER_GRAIN_US >= (uint64_t)call->timeout_ms * 1000;
 
-		lane->figures.requests[OUTCOME_NETWORK]++;
+		lane->figures.requests[timeout ? OUTCOME_TIMEOUT : OUTCOME_NETWORK]++;
 		count_usage(call, true, NULL);
 		circuit_failure(lane, err->text);
 		retry_or_fail(call, -1, err->text, err->class == BF_ERR_RETRY && !timeout);
@@ -262,8 +263,6 @@ static void http_done(void *ctx, const struct bf_error *err, const struct bf_htt
 	lane->figures.requests[answer.outcome]++;
 	lane->figures.tokens_in += answer.tokens_in;
 	lane->figures.tokens_out += answer.tokens_out;
-	if (answer.limit_total >= 0)
-		lane->figures.quota_limit = answer.limit_total;
 	count_usage(call, answer.outcome != OUTCOME_OK && answer.outcome != OUTCOME_EMPTY && answer.outcome != OUTCOME_REFUSED,
 	    &answer);
 	judge(call, &answer);
@@ -299,6 +298,7 @@ static void launch(struct gate_call *call, const struct provider_request *built)
 	call->reserved = false;
 	call->tries++;
 	call->sent_us = bf_now_us();
+	call->timeout_ms = req.timeout_ms;
 	call->op = bf_http_start(lane->p->http, &req, http_done, call);
 }
 

@@ -56,8 +56,8 @@ void bf_providers_configure(struct bf_providers *p, const struct bf_config *conf
 		lane->rate.per_s = lane->conf->rate_per_s;
 		lane->off[0] = '\0';
 		lane->quota_until_us = 0;	/* the limit may be another one now; the database still counts */
-		if (lane->conf->daily_limit > 0)
-			lane->figures.quota_limit = lane->conf->daily_limit - lane->conf->reserve;
+		lane->figures.quota_limit = lane_daily_limit(lane) - lane_reserve(lane);
+		lane->limits_asked_us = 0;
 		gate_pump(lane);
 	}
 }
@@ -132,6 +132,7 @@ void bf_providers_hold(struct bf_providers *p, bool hold)
 void bf_providers_drain(struct bf_providers *p)
 {
 	p->draining = true;
+	gate_drain(p);
 	pump_all(p);
 }
 

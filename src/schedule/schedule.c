@@ -134,8 +134,8 @@ static void relocked(void *ctx, const struct bf_error *err, const struct bf_mont
 	for (int i = 0; i < n_lost; i++)
 		bf_months_lost(s->months, &lost[i]);
 	s->greeted = true;
-	pulse_soon(s, 0);	/* the pulse lets the providers go on */
-	timer_begin(s);
+	s->timer_begun = false;
+	pulse_soon(s, 0);	/* the pulse lets the providers and the timer go on */
 }
 
 static void greeted(void *ctx, const struct bf_error *err, const struct bf_hello *hello)

@@ -32,7 +32,7 @@ struct bf_schedule {
 	int n_suspects;
 	/* timer.c */
 	struct bf_cron cron;
-	bool cron_on;
+	bool cron_on, timer_begun;
 	struct bf_op *cron_timer, *cron_op;
 	int64_t next_run, firing;
 	int cron_tries;

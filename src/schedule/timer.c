@@ -75,10 +75,10 @@ static void claimed(void *ctx, const struct bf_error *err, const struct bf_claim
 
 static void run(struct bf_schedule *s)
 {
-	const struct bf_provider_config *isbndb = &s->config->provider[BF_ISBNDB];
+	int reserve, limit = bf_provider_daily_limit(s->providers, BF_ISBNDB, &reserve);
 	const char *blocked = bf_schedule_blocked(s);
 	int n = timer_batch(s->config->scheduler.batch_size, s->have_pulse ? s->pulse.isbndb_used : 0,
-	    isbndb->enabled ? isbndb->daily_limit - isbndb->reserve : 0, s->config->alerts.quota_throttle_percent);
+	    s->config->provider[BF_ISBNDB].enabled ? limit - reserve : 0, s->config->alerts.quota_throttle_percent);
 
 	if (blocked) {
 		bf_log(BF_WARN, "timer run skipped", BF_S("reason", blocked));

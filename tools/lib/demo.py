@@ -226,7 +226,7 @@ class Demo:
                             self.cluster.conninfo("openlibrary")], stdin=subprocess.DEVNULL, check=False)
 
     def address(self):
-        print(f"\n    dashboard  {self.daemon.url}/\n    secret     {self.secret}\n", flush=True)
+        print(f"\n    interface  {self.daemon.url}/\n    secret     {self.secret}\n", flush=True)
 
     def run(self):
         """The whole demo; its exit status."""

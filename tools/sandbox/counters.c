@@ -23,7 +23,7 @@ void counters_init(struct counters c[BF_NPROVIDERS])
 void counters_reset(struct counters c[BF_NPROVIDERS])
 {
 	for (int p = 0; p < BF_NPROVIDERS; p++) {
-		c[p].requests = c[p].units = 0;
+		c[p].requests = c[p].plan_requests = c[p].units = 0;
 		memset(c[p].by_status, 0, sizeof(c[p].by_status));
 		if (c[p].by_month)
 			memset(c[p].by_month, 0, CATALOGUE_MONTHS * sizeof(*c[p].by_month));
@@ -55,12 +55,15 @@ static void grow(struct window *w)
 	w->head = 0;
 }
 
-/* Counts an arrival. */
-size_t counters_arrival(struct counters *c, uint64_t now_us)
+/* Counts an arrival; questions about the plan stand apart: nobody buys anything with them. */
+size_t counters_arrival(struct counters *c, uint64_t now_us, bool asks_plan)
 {
 	struct window *w = &c->window;
 
-	c->requests++;
+	if (asks_plan)
+		c->plan_requests++;
+	else
+		c->requests++;
 	while (w->n && w->at[w->head] + SECOND_US <= now_us) {
 		w->head = (w->head + 1) % w->cap;
 		w->n--;
@@ -80,6 +83,7 @@ static void print_one(struct bf_jw *jw, const struct counters *c)
 
 	write_open(jw, NULL, '{');
 	write_int(jw, "requests", (int64_t)c->requests);
+	write_int(jw, "plan_requests", (int64_t)c->plan_requests);
 	write_int(jw, "units", (int64_t)c->units);
 	write_int(jw, "peak_per_second", (int64_t)c->window.peak);
 	write_int(jw, "in_flight", (int64_t)c->in_flight);

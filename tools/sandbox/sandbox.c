@@ -169,7 +169,8 @@ static void provider(struct sandbox *s, struct evhttp_request *req, int p, const
 	r.body = body_of(req, r.arena, &r.body_len);
 	r.url = bf_arena_printf(r.arena, "%s/%s", s->url, bf_provider_names[p]);
 	r.hash = request_hash(&r);
-	r.arrivals = counters_arrival(&s->counters[p], bf_now_us());
+	r.arrivals = counters_arrival(&s->counters[p], bf_now_us(),
+		p == BF_ISBNDB && !strcmp(r.path, "/key"));
 	bf_buf_init(&out.body, REPLY_MAX);
 	answers[p](&r, &out);
 	faults_spoil(r.fault, &r, &out);

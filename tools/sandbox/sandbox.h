@@ -228,7 +228,7 @@ void knobs_print(const struct knobs *, struct bf_buf *out);
 #define STATUS_NONE 0			/* no whole answer was given: reset, stall */
 struct window { uint64_t *at; size_t cap, head, n, peak; };	/* arrivals of the last second */
 struct counters {
-	uint64_t requests, units, in_flight;
+	uint64_t requests, plan_requests, units, in_flight;
 	uint64_t by_status[600];
 	uint32_t *by_month;		/* AIs: CATALOGUE_MONTHS counts */
 	uint32_t *flying;		/* AIs: requests in flight per month */
@@ -238,7 +238,7 @@ void   counters_init(struct counters [BF_NPROVIDERS]);
 void   counters_reset(struct counters [BF_NPROVIDERS]);
 void   counters_release(struct counters [BF_NPROVIDERS]);
 /* Counts an arrival; returns how many came within the second that ends now, itself included. */
-size_t counters_arrival(struct counters *, uint64_t now_us);
+size_t counters_arrival(struct counters *, uint64_t now_us, bool asks_plan);
 void   counters_print(const struct counters [BF_NPROVIDERS], bool overlap_seen, struct bf_buf *out);
 
 /* ---- the request and the reply as a provider's file sees them ---- */

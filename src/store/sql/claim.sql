@@ -45,6 +45,8 @@ WITH pause AS MATERIALIZED (
 					AND j.status NOT IN ('complete', 'failed')))
 			THEN b.job_id ELSE gen_random_uuid() END,
 		owner = $6::text, owner_id = $7::int, started_at = now(), completed_at = NULL,
+		-- a spent month that is asked for again runs its last attempt; hand-written SQL may add one to it
+		retry_count = least(b.retry_count, 4),
 		progressed_at = now(), error_message = NULL, next_attempt_at = NULL
 	FROM locked l
 	WHERE b.id = l.id AND l.ok
@@ -218,7 +220,9 @@ WITH pause AS MATERIALIZED (
 	UPDATE backfill_log b
 	SET status = 'processing', claimed_from = l.status, fence = b.fence + 1,
 		job_id = gen_random_uuid(), owner = $5::text, owner_id = $6::int,
-		started_at = now(), completed_at = NULL, progressed_at = now(),
+		started_at = now(), completed_at = NULL,
+		-- a spent month that is asked for again runs its last attempt; hand-written SQL may add one to it
+		retry_count = least(b.retry_count, 4), progressed_at = now(),
 		error_message = NULL, next_attempt_at = NULL
 	FROM locked l
 	WHERE b.id = l.id AND l.ok

@@ -170,8 +170,8 @@ WITH figures AS MATERIALIZED (
 	LEFT JOIN api_quota q ON q.provider = p.provider
 		AND q.day = backfill_provider_day(p.provider, now())
 ), lines AS MATERIALIZED (
-	SELECT provider, ord, daily_limit, safe, used, greatest(0, daily_limit - used) AS remaining,
-		greatest(0, safe - used) AS safety_remaining,
+	SELECT provider, ord, daily_limit, safe, used, CASE WHEN daily_limit IS NOT NULL THEN greatest(0, daily_limit - used) END AS remaining,
+		CASE WHEN safe IS NOT NULL THEN greatest(0, safe - used) END AS safety_remaining,
 		coalesce(round(100.0 * used / nullif(safe, 0), 2), 0.0) AS percentage, reset_at,
 		NOT closed AND (safe IS NULL OR used < safe) AS can_make_calls
 	FROM figures

@@ -347,6 +347,13 @@ const char *const bf_provider_names[BF_NPROVIDERS] = {
 const char *const bf_outcome_names[BF_OUTCOMES] = { "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m" };
 const double bf_http_latency_bounds_s[BF_HTTP_LATENCY_BUCKETS] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 };
 
+int bf_provider_daily_limit(const struct bf_providers *p, enum bf_provider_id id, int *ret_reserve)
+{
+	(void)p;
+	*ret_reserve = id == BF_ISBNDB ? 2000 : 0;
+	return id == BF_ISBNDB ? 15000 : 0;
+}
+
 const char *bf_provider_unusable(struct bf_providers *p, enum bf_provider_id id)
 {
 	(void)p;
