@@ -304,7 +304,7 @@ static void harvest_by_name_and_in_order(void **state)
 	bf_store_harvest(one->store, &h, got_harvest, NULL);
 	db_wait();
 	assert_int_equal(got.harvest, BF_HARVEST_OK);
-	assert_int_equal(got.rows[0].retry_count, 5);
+	assert_int_equal(got.rows[0].retry_count, 4);
 	db_run("UPDATE backfill_log SET status = 'completed' WHERE year = 2024 AND month = 8");
 	h.month = 8;
 	bf_store_harvest(one->store, &h, got_harvest, NULL);
