@@ -228,7 +228,7 @@ def daemon_env(secret, extra=None):
     env = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC", SECRET_ENV: secret}
     for _, key_env in PROVIDERS.values():
         if key_env:
-            env[key_env] = "key-" + secrets.token_hex(12)
+            env[key_env] = f"key-{secrets.randbits(96)}"     # digits: the sandbox refuses keys with "bad" in them
     env["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "detect_leaks=1:detect_stack_use_after_return=1")
     env["UBSAN_OPTIONS"] = os.environ.get("UBSAN_OPTIONS", "print_stacktrace=1:halt_on_error=1")
     env.update(extra or {})
