@@ -26,7 +26,10 @@ enum {
 static const struct bf_pg_stmt stmt_setup = {
 	NULL,
 	"SELECT set_config('statement_timeout', $1, false), "
-	"set_config('TimeZone', 'UTC', false), set_config('DateStyle', 'ISO, YMD', false)",
+	"set_config('TimeZone', 'UTC', false), set_config('DateStyle', 'ISO, YMD', false), "
+	/* what is acknowledged as paid and counted must survive a crash of the server */
+	"CASE current_setting('synchronous_commit') WHEN 'off' "
+	"THEN set_config('synchronous_commit', 'on', false) END",
 	1
 };
 static const struct bf_pg_stmt stmt_check_interval = {

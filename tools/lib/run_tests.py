@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ElementTree
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import throwaway_pg
@@ -184,16 +185,48 @@ def meson_tests(steps, name, folder, arguments, conninfo, jobs=2):
         show(log)
 
 
-def pytests(steps, name, arguments, build, conninfo, none_is_fine):
-    """Runs pytest over tests/system and counts from its report."""
+# Tests whose figures depend on a calm machine run alone; the others mostly wait, so three lanes run side by side.
+CALM = ["tests/system/test_together.py"]
+LANES = [["test_months.py", "test_tools.py"],
+         ["test_resolution.py", "test_generation.py", "test_quota.py", "test_start.py"]]
+
+
+def lanes():
+    """The files of tests/system but the calm ones, in lanes; a new file goes into the last."""
+    taken = [f"tests/system/{name}" for lane in LANES for name in lane]
+    rest = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "tests" / "system").glob("test_*.py"))
+    return [[f"tests/system/{name}" for name in lane] for lane in LANES] + \
+        [[name for name in rest if name not in taken + CALM]]
+
+
+def pytests(steps, name, arguments, build, conninfo, none_is_fine, groups=(("tests/system",),)):
+    """Runs pytest over groups of files of tests/system, side by side, and counts from their reports."""
     log, started = steps.begin(name)
-    report = LOGS / f"{log.stem}.xml"
+    before = (steps.counts.passed, steps.counts.failed)
+    logs = [log.with_name(f"{log.stem}-{i + 1}.log") if len(groups) > 1 else log for i in range(len(groups))]
+    with ThreadPoolExecutor(len(groups)) as pool:
+        statuses = list(pool.map(lambda pair: pytest_once(pair[0], pair[1], arguments, build, conninfo), zip(groups, logs)))
+    bad = [one for one, status in zip(logs, statuses) if count_pytest(steps, name, one, status, none_is_fine)]
+    steps.end(started, f"{steps.counts.passed - before[0]} passed, {steps.counts.failed - before[1]} failed")
+    for one in bad:
+        show(one, 3 * SHOWN_LINES)
+
+
+def pytest_once(files, log, arguments, build, conninfo):
+    """One pytest over some files; its exit status."""
+    report = log.with_suffix(".xml")
     report.unlink(missing_ok=True)
-    status = run(["/usr/bin/python3", "-B", "-m", "pytest", "tests/system", "-p", "no:cacheprovider", "-rs", "-q", "--color=no",
-                  f"--junitxml={report}", f"--basetemp={LOGS / (log.stem + '.tmp')}", *arguments], log,
-                 {"BF_BUILD": str(build), "BF_TEST_CONNINFO": conninfo}, timeout=2 * STEP_TIMEOUT_S)
+    log.unlink(missing_ok=True)
+    return run(["/usr/bin/python3", "-B", "-m", "pytest", *files, "-p", "no:cacheprovider", "-rs", "-q", "--color=no",
+                f"--junitxml={report}", f"--basetemp={LOGS / (log.stem + '.tmp')}", *arguments], log,
+               {"BF_BUILD": str(build), "BF_TEST_CONNINFO": conninfo}, timeout=2 * STEP_TIMEOUT_S)
+
+
+def count_pytest(steps, name, log, status, none_is_fine):
+    """Counts one report; how many failed."""
+    report = log.with_suffix(".xml")
     counts = steps.counts
-    passed = failed = 0
+    failed = 0
     if report.exists():
         for case in ElementTree.parse(report).getroot().iter("testcase"):
             title = f"{case.get('classname')}.{case.get('name')}"
@@ -202,14 +235,12 @@ def pytests(steps, name, arguments, build, conninfo, none_is_fine):
                 continue
             ok = case.find("failure") is None and case.find("error") is None
             counts.add(ok, title)
-            passed, failed = passed + ok, failed + (not ok)
+            failed += not ok
     nothing = status == 5 and none_is_fine
     if status != 0 and not failed and not nothing:
         counts.add(False, f"{name}: pytest ended with {status}")
         failed += 1
-    steps.end(started, f"{passed} passed, {failed} failed")
-    if failed:
-        show(log, 3 * SHOWN_LINES)
+    return failed
 
 
 def arguments(argv):
@@ -242,7 +273,11 @@ def test_all(options, steps, cluster):
     if not built or not any((ROOT / "tests" / "system").glob("test_*.py")):
         return
     marks = "not valgrind and not slow" if options.fast else "not valgrind"
-    pytests(steps, "system tests", ["-m", marks, *system], BUILD, conninfo, bool(options.k))
+    if options.k:
+        pytests(steps, "system tests", ["-m", marks, *system], BUILD, conninfo, True)
+        return
+    pytests(steps, "system tests that need calm", ["-m", marks, *system], BUILD, conninfo, False, [CALM])
+    pytests(steps, "system tests", ["-m", marks, *system], BUILD, conninfo, False, lanes())
     if asan:
         pytests(steps, "system tests, sanitized", ["-m", "asan", *system], ASAN, conninfo, True)
     if full:
