@@ -2,20 +2,20 @@
  * backfilld: reads the command line, wires the rooms, starts and stops them in one visible list. Exit codes: 0 done or drained,
  * 1 failed at run time, 2 bad usage or configuration, 3 database unreachable, schema missing or rights lacking.
  */
+#include "backfill/admin.h"
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "backfill/admin.h"
 
-#define DEFAULT_FILE "/etc/backfilld/backfilld.ini"
-#define DATABASE_WAIT_MS 30000
-#define LAST_FLUSH_MS 3000
+#define DEFAULT_FILE       "/etc/backfilld/backfilld.ini"
+#define DATABASE_WAIT_MS   30000
+#define LAST_FLUSH_MS      3000
 #define CONNECT_TIMEOUT_MS 10000
-#define EXIT_USAGE 2
-#define EXIT_DATABASE 3
+#define EXIT_USAGE         2
+#define EXIT_DATABASE      3
 
 struct daemon {
 	const char *file;
@@ -28,10 +28,11 @@ struct daemon {
 	struct bf_months *months;
 	struct bf_schedule *schedule;
 	struct bf_admin *admin;
-	struct bf_op *sighup, *sigterm, *sigint, *database_timer, *schema_op, *flush_op, *flush_timer;
-	bool checked;			/* the schema is the one we know */
+	struct bf_op *sighup, *sigterm, *sigint, *database_timer, *schema_op, *flush_op,
+		*flush_timer;
+	bool checked; /* the schema is the one we know */
 	bool draining;
-	int  exit_code;
+	int exit_code;
 };
 
 static void stop(struct daemon *d, int code)
@@ -65,13 +66,14 @@ static void reload(void *ctx)
 	char restart[256];
 
 	for (size_t i = 0; i < problems.n; i++)
-		bf_log(BF_ERROR, "reload refused, nothing changed", BF_S("file", d->file), BF_I("line", problems.v[i].line),
-		    BF_S("problem", problems.v[i].text));
+		bf_log(BF_ERROR, "reload refused, nothing changed", BF_S("file", d->file),
+			BF_I("line", problems.v[i].line), BF_S("problem", problems.v[i].text));
 	bf_config_problems_release(&problems);
 	if (!fresh)
 		return;
 	if (bf_config_restart_keys(old, fresh, restart, sizeof restart) > 0)
-		bf_log(BF_WARN, "these keys need a restart and keep their old values", BF_S("keys", restart));
+		bf_log(BF_WARN, "these keys need a restart and keep their old values",
+			BF_S("keys", restart));
 	bf_config_keep_restart_keys(fresh, old);
 	d->config = fresh;
 	bf_log_setup(fresh->daemon.log_level, fresh->daemon.log_json);
@@ -116,7 +118,7 @@ static void terminate(void *ctx)
 {
 	struct daemon *d = ctx;
 
-	if (d->draining)	/* asked twice: what is unfinished is rescued by others, nothing is lost */
+	if (d->draining) /* asked twice: what is unfinished is rescued by others, nothing is lost */
 		_exit(1);
 	d->draining = true;
 	bf_log(BF_INFO, "draining", BF_I("months", bf_months_count(d->months)));
@@ -151,23 +153,28 @@ static void database_away(void *ctx)
 	struct daemon *d = ctx;
 
 	d->database_timer = NULL;
-	fprintf(stderr, "backfilld: database not usable for %d s: see the log above; is it running, and is database.conninfo "
-	    "right?\n", DATABASE_WAIT_MS / 1000);
+	fprintf(stderr,
+		"backfilld: database not usable for %d s: see the log above; is it running, and is "
+		"database.conninfo "
+		"right?\n",
+		DATABASE_WAIT_MS / 1000);
 	stop(d, EXIT_DATABASE);
 }
 
-static void schema_checked(void *ctx, const struct bf_error *err, enum bf_schema schema, const char *remedy)
+static void schema_checked(
+	void *ctx, const struct bf_error *err, enum bf_schema schema, const char *remedy)
 {
 	struct daemon *d = ctx;
 
 	d->schema_op = NULL;
 	if (err) {
 		bf_log(BF_WARN, "schema not checked yet", BF_E(err));
-		return;		/* the next session that comes up, or the timer, decides */
+		return; /* the next session that comes up, or the timer, decides */
 	}
 	bf_admin_schema(d->admin, schema, remedy);
 	if (schema != BF_SCHEMA_OK) {
-		fprintf(stderr, "backfilld: %s\n", remedy ? remedy : "the database's schema is not usable");
+		fprintf(stderr, "backfilld: %s\n",
+			remedy ? remedy : "the database's schema is not usable");
 		stop(d, EXIT_DATABASE);
 		return;
 	}
@@ -179,12 +186,14 @@ static void schema_checked(void *ctx, const struct bf_error *err, enum bf_schema
 		bf_schedule_locks_up(d->schedule);
 }
 
-static void session_changed(struct daemon *d, const char *which, bool up, const struct bf_error *why)
+static void session_changed(
+	struct daemon *d, const char *which, bool up, const struct bf_error *why)
 {
 	if (up)
 		bf_log(BF_INFO, "database session up", BF_S("sessions", which));
 	else
-		bf_log(BF_WARN, "database session down", BF_S("sessions", which), BF_S("error", why ? why->text : "closed"));
+		bf_log(BF_WARN, "database session down", BF_S("sessions", which),
+			BF_S("error", why ? why->text : "closed"));
 	if (!d->checked && up && !d->schema_op && bf_pg_is_up(d->pool) && bf_pg_is_up(d->locks))
 		d->schema_op = bf_store_check_schema(d->store, schema_checked, d);
 }
@@ -211,9 +220,13 @@ static void locks_changed(void *ctx, bool up, const struct bf_error *why)
 static bool start(struct daemon *d, struct bf_error *err)
 {
 	const struct bf_config *c = d->config;
-	struct bf_pg_config pg = { .conninfo = c->database.conninfo, .application_name = "backfilld",
-		.sessions = c->database.connections, .statement_timeout_ms = c->database.statement_timeout_ms,
-		.connect_timeout_ms = CONNECT_TIMEOUT_MS, .on_state = pool_changed, .ctx = d };
+	struct bf_pg_config pg = { .conninfo = c->database.conninfo,
+		.application_name = "backfilld",
+		.sessions = c->database.connections,
+		.statement_timeout_ms = c->database.statement_timeout_ms,
+		.connect_timeout_ms = CONNECT_TIMEOUT_MS,
+		.on_state = pool_changed,
+		.ctx = d };
 	struct bf_admin_parts parts;
 
 	d->loop = bf_loop_new();
@@ -228,8 +241,14 @@ static bool start(struct daemon *d, struct bf_error *err)
 	d->providers = bf_providers_new(d->loop, d->http, d->store, c, month_lost, d);
 	d->months = bf_months_new(d->loop, d->store, d->providers, c, month_ended, d);
 	d->schedule = bf_schedule_new(d->loop, d->store, d->months, d->providers, c);
-	parts = (struct bf_admin_parts){ .loop = d->loop, .http = d->http, .pool = d->pool, .locks = d->locks, .store = d->store,
-		.providers = d->providers, .months = d->months, .schedule = d->schedule };
+	parts = (struct bf_admin_parts){ .loop = d->loop,
+		.http = d->http,
+		.pool = d->pool,
+		.locks = d->locks,
+		.store = d->store,
+		.providers = d->providers,
+		.months = d->months,
+		.schedule = d->schedule };
 	d->admin = bf_admin_new(&parts, c, err);
 	if (!d->admin)
 		return false;
@@ -272,12 +291,14 @@ static int run(const char *file)
 		return EXIT_USAGE;
 	signal(SIGPIPE, SIG_IGN);
 	bf_log_setup(d.config->daemon.log_level, d.config->daemon.log_json);
-	bf_log(BF_INFO, "starting", BF_S("version", BF_VERSION), BF_S("file", file), BF_S("instance", d.config->daemon.instance));
+	bf_log(BF_INFO, "starting", BF_S("version", BF_VERSION), BF_S("file", file),
+		BF_S("instance", d.config->daemon.instance));
 	if (!start(&d, &err)) {
 		fprintf(stderr, "backfilld: %s\n", err.text);
 		d.exit_code = 1;
 	} else if (bf_loop_run(d.loop) < 0) {
-		bf_log(BF_ERROR, "the event loop broke", BF_S("instance", d.config->daemon.instance));
+		bf_log(BF_ERROR, "the event loop broke",
+			BF_S("instance", d.config->daemon.instance));
 		d.exit_code = 1;
 	}
 	bf_log(BF_INFO, "stopped", BF_I("exit", d.exit_code));
@@ -318,25 +339,31 @@ static int migrate(const char *file, const char *conninfo, bool status)
 static void help(FILE *out)
 {
 	fputs("usage: backfilld [-c FILE] [COMMAND]\n"
-	    "\n"
-	    "Fills a book database month by month: asks two AI models for notable books, finds their ISBNs\n"
-	    "through a chain of providers, and queues them for enrichment.\n"
-	    "\n"
-	    "commands:\n"
-	    "  run       the daemon, in the foreground (default)\n"
-	    "  check     read and validate the configuration, print every problem as FILE:LINE: message\n"
-	    "  migrate   apply pending migrations; --status lists them with their state and checksum;\n"
-	    "            --conninfo CONNINFO connects as another role than the daemon's\n"
-	    "  states    print the month's state machine as a Mermaid diagram\n"
-	    "\n"
-	    "options:\n"
-	    "  -c, --config FILE   configuration (default " DEFAULT_FILE ")\n"
-	    "  -h, --help\n"
-	    "  -V, --version\n"
-	    "\n"
-	    "signals: SIGHUP reloads the configuration, SIGTERM and SIGINT drain, a second one exits at once.\n"
-	    "exit: 0 done or drained, 1 failed at run time, 2 bad usage or configuration, 3 database unreachable,\n"
-	    "      schema missing or rights lacking\n", out);
+	      "\n"
+	      "Fills a book database month by month: asks two AI models for notable books, finds "
+	      "their ISBNs\n"
+	      "through a chain of providers, and queues them for enrichment.\n"
+	      "\n"
+	      "commands:\n"
+	      "  run       the daemon, in the foreground (default)\n"
+	      "  check     read and validate the configuration, print every problem as FILE:LINE: "
+	      "message\n"
+	      "  migrate   apply pending migrations; --status lists them with their state and "
+	      "checksum;\n"
+	      "            --conninfo CONNINFO connects as another role than the daemon's\n"
+	      "  states    print the month's state machine as a Mermaid diagram\n"
+	      "\n"
+	      "options:\n"
+	      "  -c, --config FILE   configuration (default " DEFAULT_FILE ")\n"
+	      "  -h, --help\n"
+	      "  -V, --version\n"
+	      "\n"
+	      "signals: SIGHUP reloads the configuration, SIGTERM and SIGINT drain, a second one "
+	      "exits at once.\n"
+	      "exit: 0 done or drained, 1 failed at run time, 2 bad usage or configuration, 3 "
+	      "database unreachable,\n"
+	      "      schema missing or rights lacking\n",
+		out);
 }
 
 static int usage(const char *why, const char *what)
@@ -345,16 +372,19 @@ static int usage(const char *why, const char *what)
 	return EXIT_USAGE;
 }
 
-struct arguments { const char *file, *conninfo, *command; bool status; int code; };
+struct arguments {
+	const char *file, *conninfo, *command;
+	bool status;
+	int code;
+};
 
 /* False: answered already, exit with code. */
 static bool read_arguments(int argc, char **argv, struct arguments *a)
 {
-	static const struct option options[] = {
-		{ "config", required_argument, NULL, 'c' }, { "conninfo", required_argument, NULL, 'C' },
-		{ "status", no_argument, NULL, 'S' }, { "help", no_argument, NULL, 'h' },
-		{ "version", no_argument, NULL, 'V' }, { NULL, 0, NULL, 0 }
-	};
+	static const struct option options[] = { { "config", required_argument, NULL, 'c' },
+		{ "conninfo", required_argument, NULL, 'C' }, { "status", no_argument, NULL, 'S' },
+		{ "help", no_argument, NULL, 'h' }, { "version", no_argument, NULL, 'V' },
+		{ NULL, 0, NULL, 0 } };
 	int c;
 
 	while ((c = getopt_long(argc, argv, "c:hV", options, NULL)) != -1) {

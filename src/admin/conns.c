@@ -7,13 +7,13 @@
  * closed, so the number can't have been given to anybody else. A connection is cut with shutdown(): evhttp then reads
  * an end of file and tears down by its own rules, and no reply of another connection is touched.
  */
-#include <sys/socket.h>
-#include <stdlib.h>
+#include "conns.h"
+#include "reply.h"
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
-#include "conns.h"
-#include "reply.h"
+#include <stdlib.h>
+#include <sys/socket.h>
 
 /* Whether evhttp has let go of the connection. */
 static bool is_gone(const struct conn *conn)
@@ -67,7 +67,7 @@ static void sweep(void *ctx)
 
 	conns->sweep = NULL;
 	reap(conns);
-	LIST_FOREACH(conn, &conns->list, entry) {
+	LIST_FOREACH (conn, &conns->list, entry) {
 		if (conn->cut || now_us < conn->deadline_us)
 			continue;
 		conns->timed_out++;
@@ -129,7 +129,7 @@ struct conn *conns_find(const struct conns *conns, const struct bufferevent *bev
 {
 	struct conn *conn;
 
-	LIST_FOREACH(conn, &conns->list, entry) {
+	LIST_FOREACH (conn, &conns->list, entry) {
 		if (conn->bev == bev)
 			return conn;
 	}
@@ -161,7 +161,7 @@ void conns_cut_idle(struct conns *conns)
 {
 	struct conn *conn;
 
-	LIST_FOREACH(conn, &conns->list, entry) {
+	LIST_FOREACH (conn, &conns->list, entry) {
 		if (conn->request == NULL && !is_writing(conn))
 			cut(conn);
 	}
@@ -173,7 +173,7 @@ int conns_writing(const struct conns *conns)
 	const struct conn *conn;
 	int n = 0;
 
-	LIST_FOREACH(conn, &conns->list, entry) {
+	LIST_FOREACH (conn, &conns->list, entry) {
 		if (conn->request == NULL && !conn->cut && !is_gone(conn) && is_writing(conn))
 			n++;
 	}

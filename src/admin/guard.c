@@ -5,13 +5,13 @@
  * "Transfer-Encoding: gzip, chunked" and none in a GET: each time what follows would be read as another request, written by
  * whoever wrote the first one's body. Such a request is refused, or served as the last one of its connection.
  */
-#include <sys/queue.h>
+#include "guard.h"
+#include "backfill/base.h"
 #include <ctype.h>
+#include <event2/keyvalq_struct.h>
 #include <string.h>
 #include <strings.h>
-#include <event2/keyvalq_struct.h>
-#include "backfill/base.h"
-#include "guard.h"
+#include <sys/queue.h>
 
 /* RFC 9110 5.6.2: what a header's name may be made of. */
 static bool is_token(const char *s)
@@ -48,7 +48,7 @@ static const char *only(const struct evkeyvalq *headers, const char *name, int *
 	const char *value = NULL;
 
 	*ret_n = 0;
-	TAILQ_FOREACH(header, headers, next) {
+	TAILQ_FOREACH (header, headers, next) {
 		if (strcasecmp(header->key, name) == 0) {
 			value = header->value;
 			++*ret_n;
@@ -81,7 +81,9 @@ static bool split_host(const char *authority, const char **ret_host, size_t *ret
 	end = authority + *ret_len;
 	if (*ret_len == 0 || *ret_len > 255)
 		return false;
-	return *end == '\0' || (*end == ':' && strlen(end) <= 6 && strspn(end + 1, "0123456789") == strlen(end + 1));
+	return *end == '\0' ||
+		(*end == ':' && strlen(end) <= 6 &&
+			strspn(end + 1, "0123456789") == strlen(end + 1));
 }
 
 /* Whether a Host header is well formed. */
@@ -100,7 +102,7 @@ static bool same_host(const char *a, const char *b)
 	size_t len_a, len_b;
 
 	return split_host(a, &host_a, &len_a) && split_host(b, &host_b, &len_b) && len_a == len_b &&
-	       strncasecmp(host_a, host_b, len_a) == 0;
+		strncasecmp(host_a, host_b, len_a) == 0;
 }
 
 /* evhttp gives the host of a target without its brackets, or with them, as written. */
@@ -125,7 +127,8 @@ static bool is_bodyless(enum evhttp_cmd_type method)
 }
 
 /* The lengths: at most one, readable, and not two kinds of them. */
-static const char *check_length(const struct evkeyvalq *headers, enum evhttp_cmd_type method, bool *ret_close)
+static const char *check_length(
+	const struct evkeyvalq *headers, enum evhttp_cmd_type method, bool *ret_close)
 {
 	int n_length, n_encoding;
 	const char *length = only(headers, "Content-Length", &n_length);
@@ -148,14 +151,15 @@ static const char *check_length(const struct evkeyvalq *headers, enum evhttp_cmd
 }
 
 /* Everything about how the request is written down. */
-const char *guard_framing(const struct evkeyvalq *headers, enum evhttp_cmd_type method, const char *uri_host, bool *ret_close)
+const char *guard_framing(const struct evkeyvalq *headers, enum evhttp_cmd_type method,
+	const char *uri_host, bool *ret_close)
 {
 	const struct evkeyval *header;
 	const char *host;
 	int n_host;
 
 	*ret_close = false;
-	TAILQ_FOREACH(header, headers, next) {
+	TAILQ_FOREACH (header, headers, next) {
 		if (!is_token(header->key))
 			return "malformed header name";
 		if (!is_field_value(header->value))

@@ -1,9 +1,9 @@
 /*
  * handlers: what the handlers have in common.
  */
+#include "handlers.h"
 #include <event2/buffer.h>
 #include <event2/http.h>
-#include "handlers.h"
 
 /* Answers 400 when there are problems. */
 bool handlers_refuse(struct request *rq, struct body_problems *problems)

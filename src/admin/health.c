@@ -2,9 +2,9 @@
  * health: whether the process lives, and whether it can work. Only three things make it unready (database away, schema
  * wrong, no AI provider usable); everything else is listed as degraded, because a restart or another instance would not help.
  */
+#include "handlers.h"
 #include <stdio.h>
 #include <string.h>
-#include "handlers.h"
 
 #define TEXT_BYTES 65536
 
@@ -52,7 +52,8 @@ static int write_reasons(struct bf_jw *jw, const struct bf_admin *admin)
 	if (!admin->schema_known || admin->schema != BF_SCHEMA_OK) {
 		char text[300];
 
-		snprintf(text, sizeof(text), "schema: %s", admin->schema_known ? admin->remedy : "not checked yet");
+		snprintf(text, sizeof(text), "schema: %s",
+			admin->schema_known ? admin->remedy : "not checked yet");
 		bf_jw_str(jw, text);
 		n++;
 	}
@@ -70,7 +71,8 @@ static void write_degraded(struct bf_jw *jw, const struct bf_admin *admin)
 	const struct bf_pulse *pulse = bf_schedule_last_pulse(admin->parts.schedule, &age_ms);
 
 	for (int id = 0; id < BF_NPROVIDERS; id++) {
-		const char *why = bf_provider_unusable(admin->parts.providers, (enum bf_provider_id)id);
+		const char *why =
+			bf_provider_unusable(admin->parts.providers, (enum bf_provider_id)id);
 
 		if (why != NULL)
 			write_unusable(jw, (enum bf_provider_id)id, why);

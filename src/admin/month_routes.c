@@ -2,11 +2,14 @@
  * month_routes: what an operator does to one month. The action is one atomic statement of the store; the answer is the month
  * as it is afterwards.
  */
+#include "handlers.h"
 #include <stdlib.h>
 #include <string.h>
-#include "handlers.h"
 
-struct month_ask { enum bf_operator_action action; bool refused; };
+struct month_ask {
+	enum bf_operator_action action;
+	bool refused;
+};
 
 /* What the action is called in a sentence. */
 static const char *action_name(enum bf_operator_action action)
@@ -22,7 +25,8 @@ static const char *action_name(enum bf_operator_action action)
 /* The status in a month's JSON; it may stand below a key of its own. */
 static const char *status_of(const char *json, struct bf_arena *arena)
 {
-	struct bf_json *doc = bf_json_parse(json, strlen(json), &bf_json_limits_default, false, &(struct bf_error){ 0 });
+	struct bf_json *doc = bf_json_parse(
+		json, strlen(json), &bf_json_limits_default, false, &(struct bf_error){ 0 });
 	const char *status;
 
 	if (doc == NULL)
@@ -45,11 +49,13 @@ static void on_month(void *ctx, const struct bf_error *err, const char *json)
 	if (err != NULL) {
 		reply_store_error(rq, err);
 	} else if (json == NULL) {
-		reply_error(rq, 404, "Not found: there is no row for %d-%02d", rq->params.year, rq->params.month);
+		reply_error(rq, 404, "Not found: there is no row for %d-%02d", rq->params.year,
+			rq->params.month);
 	} else if (ask->refused) {
 		status = status_of(json, rq->arena);
-		reply_error(rq, 409, "Month %d-%02d is %s and can't be %s", rq->params.year, rq->params.month,
-			    status != NULL ? status : "in another state", action_name(ask->action));
+		reply_error(rq, 409, "Month %d-%02d is %s and can't be %s", rq->params.year,
+			rq->params.month, status != NULL ? status : "in another state",
+			action_name(ask->action));
 	} else {
 		reply_json(rq, 200, json, strlen(json));
 	}
@@ -82,17 +88,17 @@ static void on_action(void *ctx, const struct bf_error *err, enum bf_store_outco
 	}
 	switch (outcome) {
 	case BF_STORE_NOT_MINE:
-		reply_error(rq, 404, "Not found: there is no row for %d-%02d", rq->params.year, rq->params.month);
+		reply_error(rq, 404, "Not found: there is no row for %d-%02d", rq->params.year,
+			rq->params.month);
 		return;
-	case BF_STORE_REFUSED:
-		ask->refused = true;
-		break;
+	case BF_STORE_REFUSED: ask->refused = true; break;
 	case BF_STORE_DONE:
 		if (ask->action == BF_OPERATOR_CANCEL)
 			drop_held(rq->admin->parts.months, rq->params.year, rq->params.month);
 		break;
 	}
-	rq->op = bf_store_month_json(rq->admin->parts.store, rq->params.year, rq->params.month, on_month, rq);
+	rq->op = bf_store_month_json(
+		rq->admin->parts.store, rq->params.year, rq->params.month, on_month, rq);
 }
 
 /* Starts any of the three. */
@@ -106,7 +112,8 @@ static void act(struct request *rq, enum bf_operator_action action)
 	ask = bf_arena_alloc(rq->arena, sizeof(*ask));
 	ask->action = action;
 	rq->state = ask;
-	rq->op = bf_store_operator(rq->admin->parts.store, action, rq->params.year, rq->params.month, on_action, rq);
+	rq->op = bf_store_operator(
+		rq->admin->parts.store, action, rq->params.year, rq->params.month, on_action, rq);
 }
 
 /* POST /api/internal/months/{y}/{m}/retry */

@@ -1,13 +1,17 @@
 /*
  * pause_routes: the operator's pause, kept in the database for every instance.
  */
-#include <string.h>
 #include "handlers.h"
 #include "rfc3339.h"
+#include <string.h>
 
 #define NOTE_CHARS 500
 
-struct pause_ask { bool paused; const char *note; char until[32]; };
+struct pause_ask {
+	bool paused;
+	const char *note;
+	char until[32];
+};
 
 /* Written down; the answer repeats what is in effect. */
 static void on_paused(void *ctx, const struct bf_error *err, enum bf_store_outcome outcome)
@@ -43,8 +47,8 @@ static void on_paused(void *ctx, const struct bf_error *err, enum bf_store_outco
 static void set_pause(struct request *rq, struct pause_ask *ask)
 {
 	rq->state = ask;
-	rq->op = bf_store_pause(rq->admin->parts.store, ask->paused, ask->note, ask->until[0] != '\0' ? ask->until : NULL,
-				on_paused, rq);
+	rq->op = bf_store_pause(rq->admin->parts.store, ask->paused, ask->note,
+		ask->until[0] != '\0' ? ask->until : NULL, on_paused, rq);
 }
 
 /* POST /api/internal/pause */
@@ -63,7 +67,8 @@ void pause_routes_pause(struct request *rq)
 	if (!handlers_body(rq, fields))
 		return;
 	if (until != NULL && !rfc3339_parse(until, &until_s))
-		body_problem(&problems, "until", "must be a time of RFC 3339, like 2026-01-14T03:00:00Z");
+		body_problem(&problems, "until",
+			"must be a time of RFC 3339, like 2026-01-14T03:00:00Z");
 	else if (until != NULL && until_s <= bf_wall_us() / 1000000)
 		body_problem(&problems, "until", "must lie in the future");
 	if (handlers_refuse(rq, &problems) || handlers_database_away(rq))

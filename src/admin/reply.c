@@ -2,15 +2,15 @@
  * reply: writes the one answer that every request gets. evhttp keeps a request alive until it is answered, even when its
  * client has gone, so exactly one evhttp_send_reply() is made for each, whatever happens.
  */
+#include "reply.h"
+#include "conns.h"
+#include <event2/buffer.h>
+#include <event2/http.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <event2/buffer.h>
-#include <event2/http.h>
-#include "conns.h"
-#include "reply.h"
 
 /* Methods that change nothing are logged only when somebody is looking for them. */
 static enum bf_log_level log_level(const struct request *rq)
@@ -24,8 +24,8 @@ static void finish(struct request *rq, int status)
 	struct bf_admin *admin = rq->admin;
 	uint64_t elapsed_us = bf_now_us() - rq->started_us;
 
-	bf_log(log_level(rq), "request", BF_S("method", rq->method), BF_S("path", rq->path), BF_I("status", status),
-	       BF_D("ms", (double)elapsed_us / 1000.0));
+	bf_log(log_level(rq), "request", BF_S("method", rq->method), BF_S("path", rq->path),
+		BF_I("status", status), BF_D("ms", (double)elapsed_us / 1000.0));
 	if (status >= 100 && status < 100 * SERVER_STATUS_CLASSES)
 		admin->answers[status / 100]++;
 	if (rq->conn != NULL)
@@ -47,7 +47,8 @@ void reply_header(struct request *rq, const char *name, const char *value)
 }
 
 /* Sends any body. HEAD gets the length that GET would have, and no byte of it. */
-void reply_text(struct request *rq, int status, const char *content_type, const char *text, size_t len)
+void reply_text(
+	struct request *rq, int status, const char *content_type, const char *text, size_t len)
 {
 	struct evbuffer *body = evbuffer_new();
 	char length[24];
@@ -82,7 +83,8 @@ void reply_json(struct request *rq, int status, const char *json, size_t len)
 void reply_buf(struct request *rq, int status, struct bf_buf *buf)
 {
 	if (buf->failed) {
-		bf_log(BF_ERROR, "answer too long", BF_S("path", rq->path), BF_I("bytes", buf->len));
+		bf_log(BF_ERROR, "answer too long", BF_S("path", rq->path),
+			BF_I("bytes", buf->len));
 		reply_error(rq, 500, "The answer is longer than %zu bytes", buf->max);
 	} else {
 		reply_json(rq, status, buf->data, buf->len);
@@ -140,7 +142,8 @@ void reply_problems(struct request *rq, struct body_problems *problems)
 	struct bf_jw jw;
 	char text[256];
 
-	snprintf(text, sizeof(text), "Invalid request: %s%s%s", p->field, p->field[0] != '\0' ? ": " : "", p->message);
+	snprintf(text, sizeof(text), "Invalid request: %s%s%s", p->field,
+		p->field[0] != '\0' ? ": " : "", p->message);
 	bf_buf_init(&buf, 16384);
 	bf_jw_init(&jw, &buf);
 	bf_jw_obj(&jw);
@@ -172,16 +175,11 @@ void reply_store_error(struct request *rq, const struct bf_error *err)
 		reply_unavailable(rq, 5, "The database is not available");
 		return;
 	case BF_ERR_REFUSED:
-	case BF_ERR_QUOTA:
-		reply_unavailable(rq, 60, "%s", err->text);
-		return;
-	case BF_ERR_CONFIG:
-		reply_error(rq, 409, "%s", err->text);
-		return;
+	case BF_ERR_QUOTA: reply_unavailable(rq, 60, "%s", err->text); return;
+	case BF_ERR_CONFIG: reply_error(rq, 409, "%s", err->text); return;
 	case BF_ERR_NONE:
 	case BF_ERR_PERMANENT:
-	case BF_ERR_BUG:
-		break;
+	case BF_ERR_BUG: break;
 	}
 	bf_log(BF_ERROR, "request failed", BF_S("path", rq->path), BF_E(err));
 	reply_error(rq, 500, "Internal error; the log has the details");

@@ -1,10 +1,10 @@
 /*
  * rfc3339: date-time of RFC 3339, section 5.6. A leap second counts as the second after it.
  */
+#include "rfc3339.h"
 #include <ctype.h>
 #include <string.h>
 #include <time.h>
-#include "rfc3339.h"
 
 /* Exactly `digits` decimal digits, within bounds; moves *s past them. */
 static bool read_digits(const char **s, int digits, int low, int high, int *ret)
@@ -49,7 +49,7 @@ static bool read_offset(const char **s, int *ret_s)
 		return true;
 	west = **s == '-';
 	if (!read_char(s, "+-") || !read_digits(s, 2, 0, 23, &hours) || !read_char(s, ":") ||
-	    !read_digits(s, 2, 0, 59, &minutes))
+		!read_digits(s, 2, 0, 59, &minutes))
 		return false;
 	*ret_s = (west ? -1 : 1) * (hours * 3600 + minutes * 60);
 	return true;
@@ -61,10 +61,12 @@ bool rfc3339_parse(const char *s, int64_t *ret_s)
 	struct tm tm = { 0 };
 	int year, month, offset_s;
 
-	if (!read_digits(&s, 4, 1970, 9999, &year) || !read_char(&s, "-") || !read_digits(&s, 2, 1, 12, &month) ||
-	    !read_char(&s, "-") || !read_digits(&s, 2, 1, days_in(year, month), &tm.tm_mday) || !read_char(&s, "Tt ") ||
-	    !read_digits(&s, 2, 0, 23, &tm.tm_hour) || !read_char(&s, ":") || !read_digits(&s, 2, 0, 59, &tm.tm_min) ||
-	    !read_char(&s, ":") || !read_digits(&s, 2, 0, 60, &tm.tm_sec))
+	if (!read_digits(&s, 4, 1970, 9999, &year) || !read_char(&s, "-") ||
+		!read_digits(&s, 2, 1, 12, &month) || !read_char(&s, "-") ||
+		!read_digits(&s, 2, 1, days_in(year, month), &tm.tm_mday) ||
+		!read_char(&s, "Tt ") || !read_digits(&s, 2, 0, 23, &tm.tm_hour) ||
+		!read_char(&s, ":") || !read_digits(&s, 2, 0, 59, &tm.tm_min) ||
+		!read_char(&s, ":") || !read_digits(&s, 2, 0, 60, &tm.tm_sec))
 		return false;
 	if (read_char(&s, ".")) {
 		if (!isdigit((unsigned char)*s))

@@ -2,12 +2,12 @@
  * routes: the table of the interface and how a path is found in it. Paths are compared as written: no decoding, no
  * trailing slash, so that a proxy's rules about paths mean the same here.
  */
+#include "routes.h"
+#include "backfill/base.h"
+#include "handlers.h"
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
-#include "backfill/base.h"
-#include "handlers.h"
-#include "routes.h"
 
 #define GET  EVHTTP_REQ_GET
 #define POST EVHTTP_REQ_POST
@@ -92,7 +92,8 @@ static bool read_uuid(const char *s, size_t len, char ret[37])
 }
 
 /* One segment of a path against one of a pattern. */
-static bool match_segment(const char *pattern, size_t pattern_len, const char *s, size_t len, struct route_params *params)
+static bool match_segment(const char *pattern, size_t pattern_len, const char *s, size_t len,
+	struct route_params *params)
 {
 	if (pattern_len == 3 && strncmp(pattern, "{y}", 3) == 0)
 		return read_number(s, len, 4, 1900, 2100, &params->year);
@@ -124,7 +125,8 @@ static bool match_path(const char *pattern, const char *path, struct route_param
 /* Whether a route answers a method. */
 static bool serves(const struct route *route, enum evhttp_cmd_type method)
 {
-	return route->method == method || (route->method == EVHTTP_REQ_GET && method == EVHTTP_REQ_HEAD);
+	return route->method == method ||
+		(route->method == EVHTTP_REQ_GET && method == EVHTTP_REQ_HEAD);
 }
 
 /* Adds a route's methods to the list for Allow. */
@@ -133,7 +135,7 @@ static void allow(struct route_match *match, const struct route *route)
 	size_t len = strlen(match->allow);
 
 	snprintf(match->allow + len, sizeof(match->allow) - len, "%s%s%s", len > 0 ? ", " : "",
-		 routes_method_name(route->method), route->method == EVHTTP_REQ_GET ? ", HEAD" : "");
+		routes_method_name(route->method), route->method == EVHTTP_REQ_GET ? ", HEAD" : "");
 }
 
 /* Finds the route of a path and method. */

@@ -2,17 +2,21 @@
  * schedule_routes: claiming months, seeding them, and harvesting one by name. The answers come when the claim is committed,
  * not when the months are done.
  */
+#include "handlers.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "handlers.h"
 
-#define YEAR_MIN 1900
-#define YEAR_MAX 2100
+#define YEAR_MIN  1900
+#define YEAR_MAX  2100
 #define CLAIM_MAX 50
 
-struct claim_ask { int batch_size; bool dry_run, force_retry; int start, end; };
+struct claim_ask {
+	int batch_size;
+	bool dry_run, force_retry;
+	int start, end;
+};
 
 /* 503 when nothing may be claimed now. */
 static bool is_blocked(struct request *rq)
@@ -24,8 +28,8 @@ static bool is_blocked(struct request *rq)
 	if (why == NULL)
 		return false;
 	/* A provider needs an operator; a session or a restart only needs a moment. */
-	reply_unavailable(rq, bf_providers_any_ai(rq->admin->parts.providers) ? 5 : 60, "Nothing can be claimed now: %s",
-			  why);
+	reply_unavailable(rq, bf_providers_any_ai(rq->admin->parts.providers) ? 5 : 60,
+		"Nothing can be claimed now: %s", why);
 	return true;
 }
 
@@ -111,7 +115,8 @@ static void write_count(struct bf_jw *jw, const char *key, int64_t n)
 }
 
 /* The answer to a claim or a preview. */
-static void reply_claim(struct request *rq, const struct claim_ask *ask, const struct bf_claim *claim)
+static void reply_claim(
+	struct request *rq, const struct claim_ask *ask, const struct bf_claim *claim)
 {
 	struct bf_buf buf;
 	struct bf_jw jw;
@@ -159,7 +164,8 @@ static void on_claim(void *ctx, const struct bf_error *err, const struct bf_clai
 }
 
 /* A range given whole works in either order; one completed from the configuration must leave something. */
-static void check_years(const struct bf_config *config, struct claim_ask *ask, struct body_problems *problems)
+static void check_years(
+	const struct bf_config *config, struct claim_ask *ask, struct body_problems *problems)
 {
 	bool whole = ask->start != 0 && ask->end != 0;
 
@@ -168,8 +174,8 @@ static void check_years(const struct bf_config *config, struct claim_ask *ask, s
 	if (ask->end == 0)
 		ask->end = config->scheduler.year_end;
 	if (!whole && ask->start > ask->end)
-		body_problem(problems, "year_range", "%d to %d leaves no year; give both start and end", ask->start,
-			     ask->end);
+		body_problem(problems, "year_range",
+			"%d to %d leaves no year; give both start and end", ask->start, ask->end);
 }
 
 /* POST /api/internal/schedule-backfill */
@@ -200,11 +206,12 @@ void schedule_routes_claim(struct request *rq)
 	rq->state = ask;
 	if (ask->dry_run)
 		rq->op = bf_store_preview(rq->admin->parts.store, ask->batch_size,
-					  ask->start < ask->end ? ask->start : ask->end,
-					  ask->start < ask->end ? ask->end : ask->start, ask->force_retry, on_claim, rq);
+			ask->start < ask->end ? ask->start : ask->end,
+			ask->start < ask->end ? ask->end : ask->start, ask->force_retry, on_claim,
+			rq);
 	else
-		rq->op = bf_schedule_claim(rq->admin->parts.schedule, ask->batch_size, ask->start, ask->end,
-					   ask->force_retry, on_claim, rq);
+		rq->op = bf_schedule_claim(rq->admin->parts.schedule, ask->batch_size, ask->start,
+			ask->end, ask->force_retry, on_claim, rq);
 }
 
 /* The rows are there. */
@@ -221,8 +228,8 @@ static void on_seeded(void *ctx, const struct bf_error *err, int64_t count)
 		reply_store_error(rq, err);
 		return;
 	}
-	snprintf(message, sizeof(message), "Successfully seeded %" PRId64 " month%s (%d-%d)", count, count == 1 ? "" : "s",
-		 seed->year_start, seed->year_end);
+	snprintf(message, sizeof(message), "Successfully seeded %" PRId64 " month%s (%d-%d)", count,
+		count == 1 ? "" : "s", seed->year_start, seed->year_end);
 	bf_buf_init(&buf, 4096);
 	bf_jw_init(&jw, &buf);
 	bf_jw_obj(&jw);
@@ -246,14 +253,18 @@ void schedule_routes_seed(struct request *rq)
 	};
 
 	*seed = (struct bf_seed){
-		.year_start = 2000, .year_end = 2024, .batch_size = config->generation.books_per_provider,
-		.recent_from = config->generation.prompt_recent_from, .variant_recent = config->generation.prompt_recent,
+		.year_start = 2000,
+		.year_end = 2024,
+		.batch_size = config->generation.books_per_provider,
+		.recent_from = config->generation.prompt_recent_from,
+		.variant_recent = config->generation.prompt_recent,
 		.variant = config->generation.prompt_default,
 	};
 	if (!handlers_body(rq, fields))
 		return;
 	if (seed->year_start > seed->year_end)
-		body_problem(&problems, "year_start", "must not be after year_end (%d)", seed->year_end);
+		body_problem(
+			&problems, "year_start", "must not be after year_end (%d)", seed->year_end);
 	if (handlers_refuse(rq, &problems) || handlers_database_away(rq))
 		return;
 	rq->state = seed;
@@ -278,10 +289,11 @@ static void reply_job(struct request *rq, const struct bf_month_row *row, bool d
 	write_count(&jw, "month", row->ref.month);
 	bf_jw_key(&jw, "status");
 	bf_jw_str(&jw, "queued");
-	snprintf(text, sizeof(text), dry_run ? "Dry run of %d-%02d queued: it asks the providers and spends real quota, "
-					       "and writes nothing about the month or its books" :
-					       "Backfill of %d-%02d queued",
-		 row->ref.year, row->ref.month);
+	snprintf(text, sizeof(text),
+		dry_run ? "Dry run of %d-%02d queued: it asks the providers and spends real quota, "
+			  "and writes nothing about the month or its books"
+			: "Backfill of %d-%02d queued",
+		row->ref.year, row->ref.month);
 	bf_jw_key(&jw, "message");
 	bf_jw_str(&jw, text);
 	snprintf(text, sizeof(text), "/api/harvest/backfill/status/%s", row->job_id);
@@ -306,21 +318,15 @@ static void on_harvest(void *ctx, const struct bf_error *err, const struct bf_ha
 		return;
 	}
 	switch (reply->result) {
-	case BF_HARVEST_OK:
-		reply_job(rq, &reply->row, ask->dry_run);
-		break;
+	case BF_HARVEST_OK: reply_job(rq, &reply->row, ask->dry_run); break;
 	case BF_HARVEST_COMPLETED:
 		reply_error(rq, 409, "Month %d-%02d is completed already", ask->year, ask->month);
 		break;
 	case BF_HARVEST_IN_FLIGHT:
 		reply_error(rq, 409, "Month %d-%02d is in flight", ask->year, ask->month);
 		break;
-	case BF_HARVEST_NOTHING:
-		reply_error(rq, 409, "No month is left to harvest");
-		break;
-	case BF_HARVEST_PAUSED:
-		reply_paused(rq, reply->note);
-		break;
+	case BF_HARVEST_NOTHING: reply_error(rq, 409, "No month is left to harvest"); break;
+	case BF_HARVEST_PAUSED: reply_paused(rq, reply->note); break;
 	}
 }
 
@@ -334,21 +340,23 @@ static void check_variant(const char *variant, struct body_problems *problems)
 		return;
 	for (int i = 0; i < BF_PROMPT_VARIANTS && len < sizeof(known); i++)
 		len += (size_t)snprintf(known + len, sizeof(known) - len, "%s%s", i > 0 ? ", " : "",
-					bf_prompt_variants[i]);
+			bf_prompt_variants[i]);
 	body_problem(problems, "prompt_variant", "unknown; known: %s", known);
 }
 
 /* A model's name says whose it is; it goes into a URL. */
 static void check_model(const char *model, struct body_problems *problems)
 {
-	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+	static const char allowed[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
 
 	if (model == NULL)
 		return;
 	if (strncmp(model, "gemini-", 7) != 0 && strncmp(model, "grok-", 5) != 0)
 		body_problem(problems, "model_override", "must begin with gemini- or grok-");
 	else if (strspn(model, allowed) != strlen(model))
-		body_problem(problems, "model_override", "may have letters, digits, dots, dashes and underscores only");
+		body_problem(problems, "model_override",
+			"may have letters, digits, dots, dashes and underscores only");
 }
 
 /* POST /api/harvest/backfill */
@@ -374,12 +382,14 @@ void schedule_routes_harvest(struct request *rq)
 		.default_variant_recent = config->generation.prompt_recent,
 		.default_variant = config->generation.prompt_default,
 		.recent_from = config->generation.prompt_recent_from,
-		.year_low = config->scheduler.year_start, .year_high = config->scheduler.year_end,
+		.year_low = config->scheduler.year_start,
+		.year_high = config->scheduler.year_end,
 	};
 	if (!handlers_body(rq, fields))
 		return;
 	if ((ask->year == 0) != (ask->month == 0))
-		body_problem(&problems, ask->year == 0 ? "year" : "month", "missing: give year and month, or neither");
+		body_problem(&problems, ask->year == 0 ? "year" : "month",
+			"missing: give year and month, or neither");
 	check_variant(ask->prompt_variant, &problems);
 	check_model(ask->model_override, &problems);
 	if (handlers_refuse(rq, &problems) || is_blocked(rq))

@@ -2,27 +2,29 @@
  * server: listens, takes each request through the guard in the order of the contract (framing, secret, path, method, size;
  * the handlers then look at body and state) and hands it to its route.
  */
-#include <sys/socket.h>
-#include <netinet/in.h>
-#include <arpa/inet.h>
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <event2/buffer.h>
-#include <event2/event.h>
-#include <event2/http.h>
+#include "server.h"
 #include "guard.h"
 #include "handlers.h"
 #include "reply.h"
-#include "server.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/event.h>
+#include <event2/http.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 
 #define MAX_HEADER_BYTES (16 * 1024)
-#define EVHTTP_BODY_MARGIN (1024 * 1024)	/* below it a body too long gets its 413 in JSON, from here */
-#define EVHTTP_IDLE_S 120			/* a backstop; conns has the real deadlines */
+#define EVHTTP_BODY_MARGIN \
+	(1024 * 1024)     /* below it a body too long gets its 413 in JSON, from here */
+#define EVHTTP_IDLE_S 120 /* a backstop; conns has the real deadlines */
 /* All that get a 405 in JSON. Not CONNECT: evhttp would keep such a connection open whatever we answer. */
-#define METHODS (EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_HEAD | EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE | \
-		 EVHTTP_REQ_OPTIONS | EVHTTP_REQ_TRACE | EVHTTP_REQ_PATCH)
+#define METHODS                                                                                    \
+	(EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_HEAD | EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE | \
+		EVHTTP_REQ_OPTIONS | EVHTTP_REQ_TRACE | EVHTTP_REQ_PATCH)
 
 /* Makes the request that the rest of the room works with. */
 static struct request *request_new(struct bf_admin *admin, struct evhttp_request *http)
@@ -54,7 +56,8 @@ static bool guard_passes(struct request *rq, const struct route_match *match)
 	const struct evkeyvalq *headers = evhttp_request_get_input_headers(rq->http);
 	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(rq->http);
 	enum evhttp_cmd_type method = evhttp_request_get_command(rq->http);
-	const char *problem = guard_framing(headers, method, uri != NULL ? evhttp_uri_get_host(uri) : NULL, &rq->close);
+	const char *problem = guard_framing(
+		headers, method, uri != NULL ? evhttp_uri_get_host(uri) : NULL, &rq->close);
 
 	if (problem == NULL && rq->path[0] == '\0')
 		problem = "no path";
@@ -94,14 +97,17 @@ static void on_request(struct evhttp_request *http, void *ctx)
 	}
 	if (match.route == NULL) {
 		reply_header(rq, "Allow", match.allow);
-		reply_error(rq, 405, "Method not allowed: %s %s; allowed: %s", rq->method, rq->path, match.allow);
+		reply_error(rq, 405, "Method not allowed: %s %s; allowed: %s", rq->method, rq->path,
+			match.allow);
 		return;
 	}
 	rq->route = match.route;
 	rq->params = match.params;
-	if (evbuffer_get_length(evhttp_request_get_input_buffer(http)) > (size_t)admin->config->admin.max_body) {
+	if (evbuffer_get_length(evhttp_request_get_input_buffer(http)) >
+		(size_t)admin->config->admin.max_body) {
 		rq->close = true;
-		reply_error(rq, 413, "The body is longer than %lld bytes", (long long)admin->config->admin.max_body);
+		reply_error(rq, 413, "The body is longer than %lld bytes",
+			(long long)admin->config->admin.max_body);
 		return;
 	}
 	match.route->handler(rq);
@@ -126,7 +132,8 @@ static bool split_listen(const char *listen, char host[64], uint16_t *ret_port)
 	size_t len;
 	char *end;
 
-	if (colon == NULL || colon[1] == '\0' || strspn(colon + 1, "0123456789") != strlen(colon + 1))
+	if (colon == NULL || colon[1] == '\0' ||
+		strspn(colon + 1, "0123456789") != strlen(colon + 1))
 		return false;
 	errno = 0;
 	port = strtoul(colon + 1, &end, 10);
@@ -156,7 +163,8 @@ static void log_address(const struct bf_admin *admin)
 	uint16_t port = 0;
 	bool v6;
 
-	if (getsockname(evhttp_bound_socket_get_fd(admin->bound), (struct sockaddr *)&address, &len) != 0)
+	if (getsockname(evhttp_bound_socket_get_fd(admin->bound), (struct sockaddr *)&address,
+		    &len) != 0)
 		return;
 	v6 = address.ss_family == AF_INET6;
 	if (v6) {
@@ -183,7 +191,8 @@ static bool start_listening(struct bf_admin *admin, const char *listen, struct b
 	uint16_t port;
 
 	if (!split_listen(listen, host, &port)) {
-		bf_error_set(err, BF_ERR_CONFIG, "admin.listen: \"%s\" is not ADDRESS:PORT", listen);
+		bf_error_set(
+			err, BF_ERR_CONFIG, "admin.listen: \"%s\" is not ADDRESS:PORT", listen);
 		return false;
 	}
 	admin->http = evhttp_new(bf_loop_base(admin->parts.loop));
@@ -199,14 +208,16 @@ static bool start_listening(struct bf_admin *admin, const char *listen, struct b
 	errno = 0;
 	admin->bound = evhttp_bind_socket_with_handle(admin->http, host, port);
 	if (admin->bound == NULL) {
-		bf_error_set(err, BF_ERR_CONFIG, "admin.listen: can't listen on %s: %s", listen, strerror(errno));
+		bf_error_set(err, BF_ERR_CONFIG, "admin.listen: can't listen on %s: %s", listen,
+			strerror(errno));
 		return false;
 	}
 	return true;
 }
 
 /* Starts the interface. */
-struct bf_admin *bf_admin_new(const struct bf_admin_parts *parts, const struct bf_config *config, struct bf_error *err)
+struct bf_admin *bf_admin_new(
+	const struct bf_admin_parts *parts, const struct bf_config *config, struct bf_error *err)
 {
 	struct bf_admin *admin = bf_xcalloc(1, sizeof(*admin));
 
@@ -244,7 +255,8 @@ void bf_admin_free(struct bf_admin *admin)
 void bf_admin_configure(struct bf_admin *admin, const struct bf_config *config)
 {
 	admin->config = config;
-	evhttp_set_max_body_size(admin->http, (ev_ssize_t)(config->admin.max_body + EVHTTP_BODY_MARGIN));
+	evhttp_set_max_body_size(
+		admin->http, (ev_ssize_t)(config->admin.max_body + EVHTTP_BODY_MARGIN));
 }
 
 /* Remembers what the check of the schema found. */

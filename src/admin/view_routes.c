@@ -1,9 +1,9 @@
 /*
  * view_routes: the questions that change nothing. PostgreSQL writes most of the JSON; here it is passed on.
  */
+#include "handlers.h"
 #include <stdio.h>
 #include <string.h>
-#include "handlers.h"
 
 /* Passes a view's JSON on; none means that there is no such thing. */
 static void on_view(void *ctx, const struct bf_error *err, const char *json)
@@ -37,7 +37,8 @@ void view_routes_months(struct request *rq)
 void view_routes_month(struct request *rq)
 {
 	if (!handlers_database_away(rq))
-		rq->op = bf_store_month_json(rq->admin->parts.store, rq->params.year, rq->params.month, on_view, rq);
+		rq->op = bf_store_month_json(
+			rq->admin->parts.store, rq->params.year, rq->params.month, on_view, rq);
 }
 
 /* GET /api/harvest/backfill/status/{job_id} */
@@ -55,16 +56,20 @@ void view_routes_quota(struct request *rq)
 	if (handlers_database_away(rq))
 		return;
 	for (int id = 0; id < BF_NPROVIDERS; id++) {
-		limits.daily_limit[id] = bf_provider_daily_limit(rq->admin->parts.providers, (enum bf_provider_id)id,
-			&limits.reserve[id]);
+		limits.daily_limit[id] = bf_provider_daily_limit(
+			rq->admin->parts.providers, (enum bf_provider_id)id, &limits.reserve[id]);
 	}
 	rq->op = bf_store_quota_json(rq->admin->parts.store, &limits, on_view, rq);
 }
 
-struct config_walk { struct bf_jw jw; char section[64]; };
+struct config_walk {
+	struct bf_jw jw;
+	char section[64];
+};
 
 /* One key of the configuration; keys of a section come one after the other. */
-static void on_key(void *ctx, const char *section, const char *key, const char *value, bool reloadable)
+static void on_key(
+	void *ctx, const char *section, const char *key, const char *value, bool reloadable)
 {
 	struct config_walk *walk = ctx;
 

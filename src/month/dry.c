@@ -1,7 +1,7 @@
 /* A dry run asks and resolves for real and writes only its job's row: where it stands, and at the end what it found and spent. */
+#include "machine.h"
 #include <stdio.h>
 #include <stdlib.h>
-#include "machine.h"
 
 static void dry_stats(struct month *m, struct bf_buf *buf)
 {
@@ -44,24 +44,20 @@ static void dry_stats(struct month *m, struct bf_buf *buf)
 static const char *progress_of(enum month_state next)
 {
 	switch (next) {
-	case MONTH_GENERATING:
-		return "Dry run: asking the AI providers (real quota is spent)";
-	case MONTH_SAVING:
-		return "Dry run: merging what the AI providers named";
-	case MONTH_RESOLVING:
-		return "Dry run: looking up ISBNs (real quota is spent)";
+	case MONTH_GENERATING: return "Dry run: asking the AI providers (real quota is spent)";
+	case MONTH_SAVING: return "Dry run: merging what the AI providers named";
+	case MONTH_RESOLVING: return "Dry run: looking up ISBNs (real quota is spent)";
 	case MONTH_QUEUEING:
 	case MONTH_COMPLETED:
-		return "Dry run complete: nothing was written about the month or its books; real quota was spent";
+		return "Dry run complete: nothing was written about the month or its books; real "
+		       "quota was spent";
 	case MONTH_RETRY:
-	case MONTH_FAILED:
-		return "Dry run failed";
+	case MONTH_FAILED: return "Dry run failed";
 	case MONTH_RELEASED:
 		return "Dry run stopped: the daemon drained or no AI provider was usable";
 	case MONTH_CLAIMED:
 	case MONTH_LOST:
-	case MONTH_NSTATES:
-		break;
+	case MONTH_NSTATES: break;
 	}
 	return "";
 }
@@ -79,11 +75,14 @@ struct bf_op *dry_write(struct month *m, bf_store_done *done, void *ctx)
 		status = "complete";
 	} else if (month_state_is_final(next)) {
 		status = "failed";
-		error = m->failure.error ? m->failure.error : "released: the daemon drained or no AI provider was usable";
+		error = m->failure.error
+			? m->failure.error
+			: "released: the daemon drained or no AI provider was usable";
 	}
 	bf_buf_init(&stats, 4096);
 	dry_stats(m, &stats);
-	op = bf_store_job(m->set->store, m->row.job_id, status, progress_of(next), stats.data, error, done, ctx);
+	op = bf_store_job(m->set->store, m->row.job_id, status, progress_of(next), stats.data,
+		error, done, ctx);
 	bf_buf_release(&stats);
 	return op;
 }

@@ -2,10 +2,10 @@
  * generating: all usable AIs are asked at once, each answer is stored as it arrives, and a stored answer is never bought again.
  * A refusal or an empty list is an answer; a failure of one is made up for by the other.
  */
+#include "machine.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "machine.h"
 
 #define STORE_AGAIN_MS 1000
 
@@ -22,8 +22,9 @@ static void describe(const struct month_ai *ai, char *out, size_t size)
 	if (!ai->answered)
 		snprintf(out, size, "%s: %s", bf_provider_names[ai->provider], ai->failure);
 	else
-		snprintf(out, size, "%s: %s%s%s", bf_provider_names[ai->provider], ai->answer.outcome,
-		    ai->answer.reason ? ": " : "", ai->answer.reason ? ai->answer.reason : "");
+		snprintf(out, size, "%s: %s%s%s", bf_provider_names[ai->provider],
+			ai->answer.outcome, ai->answer.reason ? ": " : "",
+			ai->answer.reason ? ai->answer.reason : "");
 }
 
 static void detail_of(struct month *m)
@@ -68,7 +69,8 @@ static void settle(struct month *m)
 	else if (!any_asked)
 		month_raise(m, MEV_RELEASE);
 	else
-		month_fail(m, "generating", true, "no provider named a book: %s; %s", text[0], text[1]);
+		month_fail(m, "generating", true, "no provider named a book: %s; %s", text[0],
+			text[1]);
 }
 
 static void give_up(struct month_ai *ai, bool asked, const char *why)
@@ -99,8 +101,9 @@ static void answer_stored(void *ctx, const struct bf_error *err, enum bf_store_o
 		return;
 	}
 	if (err) {
-		bf_log(BF_ERROR, "answer not stored", BF_I("year", m->row.ref.year), BF_I("month", m->row.ref.month),
-		    BF_S("provider", bf_provider_names[ai->provider]), BF_E(err));
+		bf_log(BF_ERROR, "answer not stored", BF_I("year", m->row.ref.year),
+			BF_I("month", m->row.ref.month),
+			BF_S("provider", bf_provider_names[ai->provider]), BF_E(err));
 		give_up(ai, true, err->text);
 		settle(m);
 		return;
@@ -139,10 +142,13 @@ static void answered(void *ctx, const struct bf_error *err, const struct bf_answ
 
 	ai->op = NULL;
 	if (err) {
-		bf_log(BF_WARN, "no answer from an AI", BF_I("year", m->row.ref.year), BF_I("month", m->row.ref.month),
-		    BF_S("provider", bf_provider_names[ai->provider]), BF_E(err));
-		give_up(ai, err->class != BF_ERR_QUOTA && err->class != BF_ERR_CANCELLED && err->class != BF_ERR_REFUSED,
-		    err->text);
+		bf_log(BF_WARN, "no answer from an AI", BF_I("year", m->row.ref.year),
+			BF_I("month", m->row.ref.month),
+			BF_S("provider", bf_provider_names[ai->provider]), BF_E(err));
+		give_up(ai,
+			err->class != BF_ERR_QUOTA && err->class != BF_ERR_CANCELLED &&
+				err->class != BF_ERR_REFUSED,
+			err->text);
 		settle(m);
 		return;
 	}
@@ -152,8 +158,12 @@ static void answered(void *ctx, const struct bf_error *err, const struct bf_answ
 		settle(m);
 		return;
 	}
-	ai->step = (struct bf_step){ .ref = m->row.ref, .step = month_next_step(m), .from = "generating", .to = "generating",
-		.event = "answered", .job_id = m->row.job_id };
+	ai->step = (struct bf_step){ .ref = m->row.ref,
+		.step = month_next_step(m),
+		.from = "generating",
+		.to = "generating",
+		.event = "answered",
+		.job_id = m->row.job_id };
 	store_answer(ai);
 }
 
@@ -171,8 +181,12 @@ static void ask(struct month *m)
 
 	for (int i = 0; i < BF_NAIS; i++) {
 		struct month_ai *ai = &m->ai[i];
-		struct bf_generate g = { .ref = m->row.ref, .dry_run = m->row.dry_run, .provider = (enum bf_provider_id)i,
-			.variant = variant, .model_override = own_model(m, (enum bf_provider_id)i), .round = m->row.round,
+		struct bf_generate g = { .ref = m->row.ref,
+			.dry_run = m->row.dry_run,
+			.provider = (enum bf_provider_id)i,
+			.variant = variant,
+			.model_override = own_model(m, (enum bf_provider_id)i),
+			.round = m->row.round,
 			.up_to_n = m->row.batch_size };
 		const char *why;
 
@@ -190,8 +204,10 @@ static void ask(struct month *m)
 void month_generate(struct month *m)
 {
 	if (bf_prompt_index(m->row.prompt_variant) < 0) {
-		month_hopeless(m, "unknown prompt variant '%s': set backfill_log.prompt_variant to one of the seven",
-		    m->row.prompt_variant);
+		month_hopeless(m,
+			"unknown prompt variant '%s': set backfill_log.prompt_variant to one of "
+			"the seven",
+			m->row.prompt_variant);
 		return;
 	}
 	if (m->row.stage[0] && !m->row.dry_run)
@@ -227,7 +243,8 @@ static void loaded(void *ctx, const struct bf_error *err, const struct bf_answer
 		return;
 	}
 	if (err) {
-		month_fail(m, month_state_name(m->state), false, "reading stored answers: %s", err->text);
+		month_fail(m, month_state_name(m->state), false, "reading stored answers: %s",
+			err->text);
 		return;
 	}
 	for (int i = 0; i < n; i++) {

@@ -4,16 +4,16 @@
  * acknowledgement was lost is repeated under the same step number. Whoever finds the month no longer his drops it and writes
  * nothing more.
  */
+#include "machine.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "machine.h"
 
-#define AGAIN_LEAST_MS 250
-#define AGAIN_MOST_MS 4000
+#define AGAIN_LEAST_MS  250
+#define AGAIN_MOST_MS   4000
 #define BROKEN_AGAIN_MS 60000
-#define ATTEMPTS 5
+#define ATTEMPTS        5
 
 static void write_move(struct month *m);
 
@@ -36,10 +36,11 @@ void month_detail(struct month *m, const char *json)
 /* ---- entering a state ---- */
 static void log_move(const struct month *m, enum month_state from)
 {
-	bf_log(month_state_is_final(m->state) ? BF_INFO : BF_DEBUG, "month moved", BF_I("year", m->row.ref.year),
-	    BF_I("month", m->row.ref.month), BF_S("job_id", m->row.job_id), BF_S("from", month_state_name(from)),
-	    BF_S("stage", month_state_name(m->state)), BF_S("event", month_event_name(m->move_event)),
-	    BF_S("reason", m->failure.error));
+	bf_log(month_state_is_final(m->state) ? BF_INFO : BF_DEBUG, "month moved",
+		BF_I("year", m->row.ref.year), BF_I("month", m->row.ref.month),
+		BF_S("job_id", m->row.job_id), BF_S("from", month_state_name(from)),
+		BF_S("stage", month_state_name(m->state)),
+		BF_S("event", month_event_name(m->move_event)), BF_S("reason", m->failure.error));
 }
 
 static void enter(struct month *m)
@@ -97,15 +98,17 @@ static void refused(struct month *m, const struct bf_error *err)
 {
 	bool was_failing = month_state_is_final(m->move->next) && m->move->next != MONTH_COMPLETED;
 
-	bf_log(BF_ERROR, "month's write refused", BF_I("year", m->row.ref.year), BF_I("month", m->row.ref.month),
-	    BF_S("event", month_event_name(m->move_event)), BF_E(err));
+	bf_log(BF_ERROR, "month's write refused", BF_I("year", m->row.ref.year),
+		BF_I("month", m->row.ref.month), BF_S("event", month_event_name(m->move_event)),
+		BF_E(err));
 	if (was_failing) {
 		write_later(m, BROKEN_AGAIN_MS);
 		return;
 	}
 	m->move = NULL;
 	m->n_queue = 0;
-	month_fail(m, month_state_name(m->state), false, "writing %s: %s", month_event_name(m->move_event), err->text);
+	month_fail(m, month_state_name(m->state), false, "writing %s: %s",
+		month_event_name(m->move_event), err->text);
 }
 
 static void written(void *ctx, const struct bf_error *err, enum bf_store_outcome outcome)
@@ -126,13 +129,9 @@ static void written(void *ctx, const struct bf_error *err, enum bf_store_outcome
 		return;
 	}
 	switch (outcome) {
-	case BF_STORE_DONE:
-		enter(m);
-		return;
+	case BF_STORE_DONE: enter(m); return;
 	case BF_STORE_NOT_MINE:
-	case BF_STORE_REFUSED:
-		lose(m);
-		return;
+	case BF_STORE_REFUSED: lose(m); return;
 	}
 }
 
@@ -166,7 +165,8 @@ struct bf_op *month_commit_save(struct month *m, const struct bf_step *step)
 
 struct bf_op *month_commit_complete(struct month *m, const struct bf_step *step)
 {
-	return bf_store_complete(m->set->store, step, m->set->config->enrichment.max_attempts, written, m);
+	return bf_store_complete(
+		m->set->store, step, m->set->config->enrichment.max_attempts, written, m);
 }
 
 struct bf_op *month_commit_fail(struct month *m, const struct bf_step *step)
@@ -188,8 +188,12 @@ static void begin_move(struct month *m, enum month_event ev, const struct month_
 	m->move_event = ev;
 	m->move_tries = 0;
 	m->detail = NULL;
-	m->move_step = (struct bf_step){ .ref = m->row.ref, .step = month_next_step(m), .from = month_state_name(m->state),
-		.to = month_state_name(move->next), .event = month_event_name(ev), .job_id = m->row.job_id,
+	m->move_step = (struct bf_step){ .ref = m->row.ref,
+		.step = month_next_step(m),
+		.from = month_state_name(m->state),
+		.to = month_state_name(move->next),
+		.event = month_event_name(ev),
+		.job_id = m->row.job_id,
 		.detail_json = detail ? bf_arena_strdup(m->arena, detail) : NULL };
 	free(detail);
 	if (month_state_is_final(move->next))
@@ -205,23 +209,21 @@ void month_raise(struct month *m, enum month_event ev)
 		lose(m);
 		return;
 	}
-	if (m->move) {	/* one move at a time; what ends the month ends its waiting events too */
+	if (m->move) { /* one move at a time; what ends the month ends its waiting events too */
 		if (!month_state_is_final(m->move->next) && m->n_queue < MONTH_QUEUE)
 			m->queue[m->n_queue++] = ev;
 		return;
 	}
 	switch (move->kind) {
-	case MOVE_GO:
-		begin_move(m, ev, move);
-		return;
-	case MOVE_IGNORE:
-		return;
+	case MOVE_GO: begin_move(m, ev, move); return;
+	case MOVE_IGNORE: return;
 	case MOVE_BUG:
 	case MOVE_UNSET:
 		m->set->figures.bugs++;
-		bf_log(BF_ERROR, "bug: an event the table does not allow", BF_I("year", m->row.ref.year),
-		    BF_I("month", m->row.ref.month), BF_S("stage", month_state_name(m->state)),
-		    BF_S("event", month_event_name(ev)), BF_S("why", move->why));
+		bf_log(BF_ERROR, "bug: an event the table does not allow",
+			BF_I("year", m->row.ref.year), BF_I("month", m->row.ref.month),
+			BF_S("stage", month_state_name(m->state)),
+			BF_S("event", month_event_name(ev)), BF_S("why", move->why));
 		return;
 	}
 }
@@ -257,10 +259,12 @@ static int64_t backoff_ms(const struct month *m, int attempt)
 	return (int64_t)((double)ms * (0.8 + 0.4 * bf_random_unit()));
 }
 
-static void BF_PRINTF(3, 0) set_failure(struct month *m, const char *stage, const char *fmt, va_list ap)
+static void BF_PRINTF(3, 0)
+	set_failure(struct month *m, const char *stage, const char *fmt, va_list ap)
 {
 	vsnprintf(m->failure_text, sizeof m->failure_text, fmt, ap);
-	m->failure_text[bf_utf8_cut(m->failure_text, strlen(m->failure_text), sizeof m->failure_text - 1)] = '\0';
+	m->failure_text[bf_utf8_cut(
+		m->failure_text, strlen(m->failure_text), sizeof m->failure_text - 1)] = '\0';
 	m->failure = (struct bf_failure){ .error = m->failure_text, .resume_stage = stage };
 }
 

@@ -1,17 +1,19 @@
 /* The set of months this process holds: in flight up to concurrent_months, the others waiting their turn, claimed. */
+#include "machine.h"
 #include <stdlib.h>
 #include <string.h>
-#include "machine.h"
 
 /* After drain_timeout, how long a release may take before the month is left to be rescued by others. */
 #define LAST_CALL_MS 5000
 
-const char *const bf_stage_names[BF_STAGES] = { "claimed", "generating", "saving", "resolving", "queueing" };
+const char *const bf_stage_names[BF_STAGES] = { "claimed", "generating", "saving", "resolving",
+	"queueing" };
 const double bf_stage_bounds_s[BF_STAGE_BUCKETS] = { 0.1, 0.5, 1, 5, 10, 30, 60, 300, 1800, 1e300 };
 _Static_assert(MONTH_QUEUEING == BF_STAGES - 1, "the stages are the first states");
 
-struct bf_months *bf_months_new(struct bf_loop *loop, struct bf_store *store, struct bf_providers *providers,
-				const struct bf_config *config, bf_months_ended *ended, void *ctx)
+struct bf_months *bf_months_new(struct bf_loop *loop, struct bf_store *store,
+	struct bf_providers *providers, const struct bf_config *config, bf_months_ended *ended,
+	void *ctx)
 {
 	struct bf_months *set = bf_xcalloc(1, sizeof *set);
 
@@ -101,7 +103,7 @@ void months_slot_free(struct bf_months *set)
 {
 	struct month *m, *next;
 
-	TAILQ_FOREACH_SAFE(m, &set->list, link, next) {
+	TAILQ_FOREACH_SAFE (m, &set->list, link, next) {
 		if (set->n_running >= set->config->scheduler.concurrent_months)
 			return;
 		if (!m->running)
@@ -135,7 +137,7 @@ static struct month *find(const struct bf_months *set, int year, int month)
 {
 	struct month *m;
 
-	TAILQ_FOREACH(m, &set->list, link)
+	TAILQ_FOREACH (m, &set->list, link)
 		if (!m->row.dry_run && m->row.ref.year == year && m->row.ref.month == month)
 			return m;
 	return NULL;
@@ -158,14 +160,15 @@ void bf_months_add(struct bf_months *set, const struct bf_month_row *row)
 		m->ai[i].month = m;
 		m->ai[i].provider = (enum bf_provider_id)i;
 	}
-	if (row->dry_run) {	/* its fence counts for no row: it names the tally of its calls */
+	if (row->dry_run) { /* its fence counts for no row: it names the tally of its calls */
 		m->tally = bf_tally_new(set->providers);
 		m->row.ref.fence = m->tally;
 	}
 	TAILQ_INSERT_TAIL(&set->list, m, link);
 	set->n_held++;
 	bf_log(BF_INFO, "month claimed", BF_I("year", row->ref.year), BF_I("month", row->ref.month),
-	    BF_S("job_id", row->job_id), BF_I("fence", row->ref.fence), BF_S("stage", row->stage[0] ? row->stage : "new"));
+		BF_S("job_id", row->job_id), BF_I("fence", row->ref.fence),
+		BF_S("stage", row->stage[0] ? row->stage : "new"));
 	months_slot_free(set);
 }
 
@@ -184,7 +187,7 @@ static void last_call(void *ctx)
 	struct month *m, *next;
 
 	set->drain_timer = NULL;
-	TAILQ_FOREACH_SAFE(m, &set->list, link, next)
+	TAILQ_FOREACH_SAFE (m, &set->list, link, next)
 		if (m->state != MONTH_GENERATING || m->move)
 			month_raise(m, MEV_LOSE);
 }
@@ -195,7 +198,7 @@ static void drain_is_over(void *ctx)
 	struct month *m, *next;
 
 	/* A month in generating waits for what it has paid for, as long as that request may take. */
-	TAILQ_FOREACH_SAFE(m, &set->list, link, next)
+	TAILQ_FOREACH_SAFE (m, &set->list, link, next)
 		if (m->state != MONTH_GENERATING)
 			month_raise(m, MEV_RELEASE);
 	set->drain_timer = bf_timer_start(set->loop, LAST_CALL_MS, last_call, set);
@@ -209,13 +212,14 @@ void bf_months_drain(struct bf_months *set)
 		return;
 	set->draining = true;
 	bf_providers_drain(set->providers);
-	TAILQ_FOREACH_SAFE(m, &set->list, link, next) {
+	TAILQ_FOREACH_SAFE (m, &set->list, link, next) {
 		if (!m->running || m->state == MONTH_CLAIMED)
 			month_raise(m, MEV_RELEASE);
 		else
 			month_resolve_settled(m);
 	}
-	set->drain_timer = bf_timer_start(set->loop, set->config->daemon.drain_timeout_ms, drain_is_over, set);
+	set->drain_timer =
+		bf_timer_start(set->loop, set->config->daemon.drain_timeout_ms, drain_is_over, set);
 }
 
 /* ---- what is held ---- */
@@ -236,12 +240,13 @@ int bf_months_free_slots(const struct bf_months *set)
 	return n > 0 ? n : 0;
 }
 
-int bf_months_refs(const struct bf_months *set, struct bf_month_ref *ret, int max, bool waiting_only)
+int bf_months_refs(
+	const struct bf_months *set, struct bf_month_ref *ret, int max, bool waiting_only)
 {
 	struct month *m;
 	int n = 0;
 
-	TAILQ_FOREACH(m, &set->list, link)
+	TAILQ_FOREACH (m, &set->list, link)
 		if (n < max && !m->row.dry_run && !(waiting_only && m->running))
 			ret[n++] = m->row.ref;
 	return n;

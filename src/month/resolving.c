@@ -2,9 +2,9 @@
  * resolving: each candidate walks the chain of providers, some at once; what is found is handed to the flusher and counts when it
  * is written. When most could be asked of nobody, the attempt ends here and is resumed here.
  */
+#include "machine.h"
 #include <stdlib.h>
 #include <string.h>
-#include "machine.h"
 
 #define LOAD_AGAIN_MS 1000
 
@@ -18,7 +18,8 @@ static bool worth_walking(const struct bf_candidate *c)
 
 void month_resolve_settled(struct month *m)
 {
-	if (m->state != MONTH_RESOLVING || m->move || m->active > 0 || m->unwritten > 0 || m->load_op)
+	if (m->state != MONTH_RESOLVING || m->move || m->active > 0 || m->unwritten > 0 ||
+		m->load_op)
 		return;
 	if (m->next_cand < m->n_cands) {
 		if (m->set->draining)
@@ -28,11 +29,12 @@ void month_resolve_settled(struct month *m)
 	if (m->n_unavailable * 2 <= m->n_books_left)
 		month_raise(m, MEV_RESOLVED);
 	else if (m->any_failed)
-		month_fail(m, "resolving", false, "no ISBN provider could be asked about %d of %d books", m->n_unavailable,
-		    m->n_books_left);
+		month_fail(m, "resolving", false,
+			"no ISBN provider could be asked about %d of %d books", m->n_unavailable,
+			m->n_books_left);
 	else
-		month_outage(m, "resolving", "no ISBN provider could be asked about %d of %d books", m->n_unavailable,
-		    m->n_books_left);
+		month_outage(m, "resolving", "no ISBN provider could be asked about %d of %d books",
+			m->n_unavailable, m->n_books_left);
 }
 
 /* ---- one book ---- */
@@ -83,8 +85,12 @@ static void resolved(void *ctx, const struct bf_error *err, const struct bf_reso
 	}
 	keep(walk, r);
 	if (!m->row.dry_run) {
-		found = (struct bf_resolution){ .ref = m->row.ref, .candidate_id = walk->cand->id, .state = r->state,
-			.confidence = r->confidence, .resolved_by = r->resolved_by, .answers_json = r->answers_json,
+		found = (struct bf_resolution){ .ref = m->row.ref,
+			.candidate_id = walk->cand->id,
+			.state = r->state,
+			.confidence = r->confidence,
+			.resolved_by = r->resolved_by,
+			.answers_json = r->answers_json,
 			.record_json = r->record_json };
 		memcpy(found.isbn13, r->isbn13, sizeof found.isbn13);
 		m->unwritten++;
@@ -95,14 +101,15 @@ static void resolved(void *ctx, const struct bf_error *err, const struct bf_reso
 
 static void resolve_more(struct month *m)
 {
-	while (m->active < m->set->config->resolution.concurrent_books && m->next_cand < m->n_cands && !m->set->draining) {
+	while (m->active < m->set->config->resolution.concurrent_books &&
+		m->next_cand < m->n_cands && !m->set->draining) {
 		struct month_book *walk = &m->walks[m->next_cand++];
 
 		if (!worth_walking(walk->cand))
 			continue;
 		m->active++;
-		walk->op = bf_resolve_start(m->set->providers, &m->row.ref, m->row.dry_run, walk->cand, &m->budget, resolved,
-		    walk);
+		walk->op = bf_resolve_start(m->set->providers, &m->row.ref, m->row.dry_run,
+			walk->cand, &m->budget, resolved, walk);
 	}
 	month_resolve_settled(m);
 }
@@ -124,7 +131,8 @@ static void begin(struct month *m)
 	resolve_more(m);
 }
 
-static void copy_candidate(struct bf_arena *arena, struct bf_candidate *to, const struct bf_candidate *from)
+static void copy_candidate(
+	struct bf_arena *arena, struct bf_candidate *to, const struct bf_candidate *from)
 {
 	*to = *from;
 	to->book.title = bf_arena_strdup(arena, from->book.title);
@@ -183,7 +191,7 @@ static void cache_looked_up(void *ctx, const struct bf_error *err, enum bf_store
 	(void)outcome;
 	if (load_failed(m, err))
 		return;
-	for (int i = 0; i < m->n_cands; i++)	/* the records' text lives only in this call */
+	for (int i = 0; i < m->n_cands; i++) /* the records' text lives only in this call */
 		for (int p = 0; p < BF_NPROVIDERS; p++)
 			m->cands[i].cached[p].record_json = NULL;
 	begin(m);

@@ -1,7 +1,7 @@
 /* saving: what the AIs named is read, merged and deduplicated; the move to resolving stores it with its synthetic works. */
+#include "machine.h"
 #include <stdlib.h>
 #include <string.h>
-#include "machine.h"
 
 #define AUTHORS_MAX 8
 
@@ -14,7 +14,8 @@ static void read_books(struct month *m)
 		const struct month_ai *ai = &m->ai[i];
 
 		if (ai->answered && !strcmp(ai->answer.outcome, "ok"))
-			bf_books_read(ai->answer.text, strlen(ai->answer.text), m->row.ref.year, m->arena, &lists[i]);
+			bf_books_read(ai->answer.text, strlen(ai->answer.text), m->row.ref.year,
+				m->arena, &lists[i]);
 		n += lists[i].n;
 	}
 	m->books = bf_arena_alloc(m->arena, (n + 1) * sizeof *m->books);
@@ -24,7 +25,8 @@ static void read_books(struct month *m)
 			m->books[m->n_books] = lists[i].books[j];
 			m->books[m->n_books++].generated_by = 1u << i;
 		}
-	m->n_books = bf_books_dedup(m->books, m->n_books, m->set->config->generation.dedup_similarity);
+	m->n_books =
+		bf_books_dedup(m->books, m->n_books, m->set->config->generation.dedup_similarity);
 }
 
 static char *key_in(struct bf_arena *arena, void (*fold)(const char *, char *), const char *text)
@@ -45,7 +47,8 @@ static void author_key(const char *author, char *key)
 	bf_author_key(author, key);
 }
 
-static void make_candidate(struct month *m, const struct bf_book *book, struct bf_new_candidate *ret)
+static void make_candidate(
+	struct month *m, const struct bf_book *book, struct bf_new_candidate *ret)
 {
 	const char **names = bf_arena_alloc(m->arena, AUTHORS_MAX * sizeof *names);
 	const char **keys = bf_arena_alloc(m->arena, AUTHORS_MAX * sizeof *keys);
@@ -53,8 +56,11 @@ static void make_candidate(struct month *m, const struct bf_book *book, struct b
 
 	for (size_t i = 0; i < n; i++)
 		keys[i] = key_in(m->arena, author_key, names[i]);
-	*ret = (struct bf_new_candidate){ .book = book, .title_key = key_in(m->arena, whole_title_key, book->title),
-		.author_key = key_in(m->arena, author_key, book->author), .authors = names, .author_keys = keys,
+	*ret = (struct bf_new_candidate){ .book = book,
+		.title_key = key_in(m->arena, whole_title_key, book->title),
+		.author_key = key_in(m->arena, author_key, book->author),
+		.authors = names,
+		.author_keys = keys,
 		.n_authors = (int)n };
 }
 
@@ -78,5 +84,5 @@ void month_merge(struct month *m)
 			merge(m);
 			return;
 		}
-	month_load_answers(m, merge);	/* resumed here */
+	month_load_answers(m, merge); /* resumed here */
 }

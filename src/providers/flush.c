@@ -3,20 +3,20 @@
  * one statement for all months. One flush is under way at a time; it is repeated under its own id until the database has it,
  * so that a lost acknowledgement neither loses nor doubles anything.
  */
+#include "gate.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include "gate.h"
 
 #define GATHER_MS 600
-#define AGAIN_MS 1000
+#define AGAIN_MS  1000
 
-struct record {			/* one finding and who waits for it */
+struct record { /* one finding and who waits for it */
 	struct bf_op op;
 	TAILQ_ENTRY(record) link;
 	struct flusher *f;
-	struct bf_resolution resolution;	/* strings in the batch's arena */
-	bool marker;				/* no finding: waits for all before it */
+	struct bf_resolution resolution; /* strings in the batch's arena */
+	bool marker;                     /* no finding: waits for all before it */
 	bf_store_done *done;
 	void *ctx;
 };
@@ -35,7 +35,7 @@ struct batch {
 struct flusher {
 	struct bf_providers *p;
 	struct batch gathering, flying;
-	struct bf_resolution *sent;		/* flying's findings as one array */
+	struct bf_resolution *sent; /* flying's findings as one array */
 	struct bf_op *timer, *op;
 };
 
@@ -87,7 +87,8 @@ static void arm(struct flusher *f, int64_t ms)
 static bool is_lost(const struct bf_month_ref *ref, const struct bf_month_ref *lost, int n)
 {
 	for (int i = 0; i < n; i++)
-		if (lost[i].year == ref->year && lost[i].month == ref->month && lost[i].fence == ref->fence)
+		if (lost[i].year == ref->year && lost[i].month == ref->month &&
+			lost[i].fence == ref->fence)
 			return true;
 	return false;
 }
@@ -99,31 +100,37 @@ static void tell_lost(struct flusher *f, const struct bf_month_ref *lost, int n)
 }
 
 /* Each waiter hears once; it may record more, which gathers in the next batch. */
-static void tell(struct batch *b, const struct bf_error *err, const struct bf_month_ref *lost, int n)
+static void tell(
+	struct batch *b, const struct bf_error *err, const struct bf_month_ref *lost, int n)
 {
 	struct record *r;
 
 	while ((r = TAILQ_FIRST(&b->records))) {
 		TAILQ_REMOVE(&b->records, r, link);
 		if (r->done)
-			r->done(r->ctx, err, !r->marker && is_lost(&r->resolution.ref, lost, n) ? BF_STORE_NOT_MINE :
-			    BF_STORE_DONE);
+			r->done(r->ctx, err,
+				!r->marker && is_lost(&r->resolution.ref, lost, n)
+					? BF_STORE_NOT_MINE
+					: BF_STORE_DONE);
 		free(r);
 	}
 }
 
-static void flushed(void *ctx, const struct bf_error *err, const struct bf_month_ref *lost, int n_lost)
+static void flushed(
+	void *ctx, const struct bf_error *err, const struct bf_month_ref *lost, int n_lost)
 {
 	struct flusher *f = ctx;
 
 	f->op = NULL;
 	if (err && err->class == BF_ERR_RETRY) {
-		bf_log(BF_WARN, "findings not written yet", BF_I("findings", f->flying.n_resolutions), BF_E(err));
+		bf_log(BF_WARN, "findings not written yet",
+			BF_I("findings", f->flying.n_resolutions), BF_E(err));
 		arm(f, AGAIN_MS);
 		return;
 	}
 	if (err)
-		bf_log(BF_ERROR, "findings refused by the database", BF_I("findings", f->flying.n_resolutions), BF_E(err));
+		bf_log(BF_ERROR, "findings refused by the database",
+			BF_I("findings", f->flying.n_resolutions), BF_E(err));
 	free(f->sent);
 	f->sent = NULL;
 	tell(&f->flying, err, lost, n_lost);
@@ -137,8 +144,13 @@ static void flushed(void *ctx, const struct bf_error *err, const struct bf_month
 static void send_flying(struct flusher *f)
 {
 	struct batch *b = &f->flying;
-	struct bf_flush flush_it = { .flush_id_hi = b->id_hi, .flush_id_lo = b->id_lo, .resolutions = f->sent,
-		.n_resolutions = b->n_resolutions, .cache = b->cache, .n_cache = b->n_cache, .usage = b->usage,
+	struct bf_flush flush_it = { .flush_id_hi = b->id_hi,
+		.flush_id_lo = b->id_lo,
+		.resolutions = f->sent,
+		.n_resolutions = b->n_resolutions,
+		.cache = b->cache,
+		.n_cache = b->n_cache,
+		.usage = b->usage,
 		.n_usage = b->n_usage };
 
 	f->op = bf_store_flush(f->p->store, &flush_it, flushed, f);
@@ -151,7 +163,7 @@ static void flush(struct flusher *f)
 
 	if (f->op)
 		return;
-	if (f->flying.arena) {	/* the last one is not through yet */
+	if (f->flying.arena) { /* the last one is not through yet */
 		send_flying(f);
 		return;
 	}
@@ -162,7 +174,7 @@ static void flush(struct flusher *f)
 	TAILQ_CONCAT(&f->flying.records, &f->gathering.records, link);
 	batch_init(&f->gathering);
 	f->sent = bf_xcalloc((size_t)f->flying.n_resolutions + 1, sizeof *f->sent);
-	TAILQ_FOREACH(r, &f->flying.records, link)
+	TAILQ_FOREACH (r, &f->flying.records, link)
 		if (!r->marker)
 			f->sent[i++] = r->resolution;
 	f->flying.n_resolutions = i;
@@ -185,7 +197,8 @@ void flusher_usage(struct flusher *f, const struct bf_usage *u)
 	for (int i = 0; i < b->n_usage; i++) {
 		struct bf_usage *old = &b->usage[i];
 
-		if (old->provider != u->provider || old->year != u->year || old->month != u->month || old->fence != u->fence)
+		if (old->provider != u->provider || old->year != u->year ||
+			old->month != u->month || old->fence != u->fence)
 			continue;
 		old->calls += u->calls;
 		old->errors += u->errors;
@@ -206,9 +219,10 @@ void flusher_cache(struct flusher *f, const struct bf_cache_put *put)
 	struct batch *b = &f->gathering;
 	struct bf_cache_put *copy;
 
-	for (int i = 0; i < b->n_cache; i++)	/* one statement may not touch one row twice */
-		if (b->cache[i].provider == put->provider && !strcmp(b->cache[i].title_key, put->title_key) &&
-		    !strcmp(b->cache[i].author_key, put->author_key))
+	for (int i = 0; i < b->n_cache; i++) /* one statement may not touch one row twice */
+		if (b->cache[i].provider == put->provider &&
+			!strcmp(b->cache[i].title_key, put->title_key) &&
+			!strcmp(b->cache[i].author_key, put->author_key))
 			return;
 	b->cache = grow(b->cache, b->n_cache, &b->cap_cache, sizeof *b->cache);
 	copy = &b->cache[b->n_cache++];
@@ -224,10 +238,11 @@ static void record_cancel(struct bf_op *op)
 {
 	struct record *r = bf_container_of(op, struct record, op);
 
-	r->done = NULL;		/* the finding is still written */
+	r->done = NULL; /* the finding is still written */
 }
 
-struct bf_op *bf_providers_record(struct bf_providers *p, const struct bf_resolution *resolution, bf_store_done *done, void *ctx)
+struct bf_op *bf_providers_record(struct bf_providers *p, const struct bf_resolution *resolution,
+	bf_store_done *done, void *ctx)
 {
 	struct flusher *f = p->flusher;
 	struct bf_arena *arena = f->gathering.arena;

@@ -2,10 +2,10 @@
  * The queue before each provider: a call waits for a free place (concurrency), a unit of the quota, counted in the database
  * before it is sent, and its slot in time. What may not be asked now is answered at once, so that the chain goes on.
  */
+#include "gate_call.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "gate_call.h"
 
 /* Long enough to mean "until the first pulse tells who else is alive". */
 #define UNTIL_FIRST_PULSE_US 3600000000ull
@@ -28,7 +28,7 @@ bool lane_out_of_quota(const struct lane *lane)
 	uint64_t now = bf_now_us();
 
 	return lane->quota_until_us > now ||
-	    (circuit_blocks(lane) && lane->circuit.kind == BF_CLOSURE_QUOTA);
+		(circuit_blocks(lane) && lane->circuit.kind == BF_CLOSURE_QUOTA);
 }
 
 const char *lane_unusable(struct lane *lane)
@@ -47,12 +47,13 @@ const char *lane_unusable(struct lane *lane)
 	circuit_expire(lane);
 	if (lane->quota_until_us > now) {
 		snprintf(lane->why, sizeof lane->why, "out of quota for %llu s",
-		    (unsigned long long)((lane->quota_until_us - now) / 1000000));
+			(unsigned long long)((lane->quota_until_us - now) / 1000000));
 		return lane->why;
 	}
 	if (circuit_blocks(lane)) {
 		snprintf(lane->why, sizeof lane->why, "closed for %llu s: %s",
-		    (unsigned long long)((lane->circuit.until_us - now) / 1000000), lane->circuit.reason);
+			(unsigned long long)((lane->circuit.until_us - now) / 1000000),
+			lane->circuit.reason);
 		return lane->why;
 	}
 	if (lane->circuit.state == CIRCUIT_HALF_OPEN)
@@ -93,8 +94,7 @@ static void call_leave(struct gate_call *call)
 		TAILQ_REMOVE(&lane->resting, call, link);
 		lane->n_waiting--;
 		break;
-	case CALL_ENDING:
-		break;
+	case CALL_ENDING: break;
 	}
 	call->state = CALL_ENDING;
 }
@@ -113,19 +113,24 @@ static void give_back(struct gate_call *call)
 	if (!call->reserved)
 		return;
 	call->reserved = false;
-	flusher_usage(call->lane->p->flusher, &(struct bf_usage){ .provider = ask->provider,
-	    .year = ask->dry_run ? 0 : ask->ref.year, .month = ask->dry_run ? 0 : ask->ref.month,
-	    .fence = ask->dry_run ? 0 : ask->ref.fence, .units_unused = 1 });
+	flusher_usage(call->lane->p->flusher,
+		&(struct bf_usage){ .provider = ask->provider,
+			.year = ask->dry_run ? 0 : ask->ref.year,
+			.month = ask->dry_run ? 0 : ask->ref.month,
+			.fence = ask->dry_run ? 0 : ask->ref.fence,
+			.units_unused = 1 });
 }
 
 static void probe_gone(struct gate_call *call)
 {
 	if (call->probe && call->lane->circuit.state == CIRCUIT_HALF_OPEN)
-		call->lane->circuit.state = CIRCUIT_OPEN;	/* its time is over: the next one probes */
+		call->lane->circuit.state =
+			CIRCUIT_OPEN; /* its time is over: the next one probes */
 	call->probe = false;
 }
 
-void call_end(struct gate_call *call, const struct bf_error *err, const struct provider_answer *answer)
+void call_end(
+	struct gate_call *call, const struct bf_error *err, const struct provider_answer *answer)
 {
 	struct lane *lane = call->lane;
 
@@ -175,7 +180,7 @@ void call_enqueue(struct gate_call *call)
 {
 	struct lane *lane = call->lane;
 
-	if (call->ask.ask.kind == PROVIDER_LIMITS) {	/* costs no unit */
+	if (call->ask.ask.kind == PROVIDER_LIMITS) { /* costs no unit */
 		call->state = CALL_READY;
 		TAILQ_INSERT_HEAD(&lane->ready, call, link);
 		lane->n_ready++;
@@ -187,9 +192,10 @@ void call_enqueue(struct gate_call *call)
 }
 
 /* ---- reservation ---- */
-static void reserved_one(struct lane *lane, struct gate_call *call, const struct bf_reserved *reserved, int i)
+static void reserved_one(
+	struct lane *lane, struct gate_call *call, const struct bf_reserved *reserved, int i)
 {
-	if (!call)	/* cancelled while its unit was being counted */
+	if (!call) /* cancelled while its unit was being counted */
 		return;
 	lane->n_waiting--;
 	if (reserved->granted[i] > 0) {
@@ -201,26 +207,32 @@ static void reserved_one(struct lane *lane, struct gate_call *call, const struct
 	}
 	call->state = CALL_ENDING;
 	if (reserved->lost[i])
-		call_fail_later(call, BF_ERR_CANCELLED, "the month belongs to another instance now");
+		call_fail_later(
+			call, BF_ERR_CANCELLED, "the month belongs to another instance now");
 	else
 		call_fail_later(call, BF_ERR_QUOTA, "out of quota");
 }
 
-struct reservation {	/* what was asked for, should a call be cancelled before the answer */
+struct reservation { /* what was asked for, should a call be cancelled before the answer */
 	struct lane *lane;
 	struct bf_reserve want[64];
 	int n;
 };
 
-static void give_back_cancelled(const struct reservation *r, int i, const struct bf_reserved *reserved)
+static void give_back_cancelled(
+	const struct reservation *r, int i, const struct bf_reserved *reserved)
 {
 	if (reserved->granted[i] > 0)
-		flusher_usage(r->lane->p->flusher, &(struct bf_usage){ .provider = r->lane->ops->id,
-		    .year = r->want[i].ref.year, .month = r->want[i].ref.month, .fence = r->want[i].ref.fence,
-		    .units_unused = reserved->granted[i] });
+		flusher_usage(r->lane->p->flusher,
+			&(struct bf_usage){ .provider = r->lane->ops->id,
+				.year = r->want[i].ref.year,
+				.month = r->want[i].ref.month,
+				.fence = r->want[i].ref.fence,
+				.units_unused = reserved->granted[i] });
 }
 
-static void reservation_failed(struct lane *lane, struct gate_call **calls, int n, const struct bf_error *err)
+static void reservation_failed(
+	struct lane *lane, struct gate_call **calls, int n, const struct bf_error *err)
 {
 	/* No database: no reservation, no call. The months wait for the database anyway; so do their calls. */
 	for (int i = n - 1; i >= 0; i--) {
@@ -252,8 +264,8 @@ static void pump_at(struct lane *lane, uint64_t when_us)
 
 	if (lane->slot_timer)
 		return;
-	lane->slot_timer = bf_timer_start(lane->p->loop, when_us > now ? (int64_t)((when_us - now + 999) / 1000) : 0,
-	    pump_again, lane);
+	lane->slot_timer = bf_timer_start(lane->p->loop,
+		when_us > now ? (int64_t)((when_us - now + 999) / 1000) : 0, pump_again, lane);
 }
 
 static void reserve_done(void *ctx, const struct bf_error *err, const struct bf_reserved *reserved)
@@ -268,7 +280,8 @@ static void reserve_done(void *ctx, const struct bf_error *err, const struct bf_
 	lane->n_reserving = 0;
 	lane->reserve_op = NULL;
 	if (err) {
-		bf_log(BF_WARN, "quota not reserved", BF_S("provider", bf_provider_names[lane->ops->id]), BF_E(err));
+		bf_log(BF_WARN, "quota not reserved",
+			BF_S("provider", bf_provider_names[lane->ops->id]), BF_E(err));
 		reservation_failed(lane, calls, n, err);
 		lane->reservation = NULL;
 		free(r);
@@ -283,14 +296,17 @@ static void reserve_done(void *ctx, const struct bf_error *err, const struct bf_
 			short_of_units = true;
 	}
 	if (short_of_units && !lane->quota_until_us) {
-		lane->quota_until_us = bf_now_us() + (uint64_t)(reserved->reset_in_ms > 0 ? reserved->reset_in_ms : 60000) * 1000;
-		bf_log(BF_WARN, "daily quota used up", BF_S("provider", bf_provider_names[lane->ops->id]),
-		    BF_I("used", reserved->used), BF_S("reset_at", reserved->reset_at));
+		lane->quota_until_us = bf_now_us() +
+			(uint64_t)(reserved->reset_in_ms > 0 ? reserved->reset_in_ms : 60000) *
+				1000;
+		bf_log(BF_WARN, "daily quota used up",
+			BF_S("provider", bf_provider_names[lane->ops->id]),
+			BF_I("used", reserved->used), BF_S("reset_at", reserved->reset_at));
 	}
 	for (int i = 0; i < n; i++)
 		reserved_one(lane, calls[i], reserved, i);
 	lane->reservation = NULL;
-	for (int i = 0; i < n; i++)	/* last: whoever hears of it may cancel calls of this lane */
+	for (int i = 0; i < n; i++) /* last: whoever hears of it may cancel calls of this lane */
 		if (reserved->lost[i])
 			lane->p->on_lost(lane->p->lost_ctx, &r->want[i].ref);
 	free(r);
@@ -331,8 +347,8 @@ static void reserve(struct lane *lane)
 		r->want[r->n++].units = 1;
 	}
 	lane->n_reserving = r->n;
-	lane->reserve_op = bf_store_reserve(lane->p->store, lane->ops->id, lane_daily_limit(lane), lane_reserve(lane), r->want,
-	    r->n, reserve_done, r);
+	lane->reserve_op = bf_store_reserve(lane->p->store, lane->ops->id, lane_daily_limit(lane),
+		lane_reserve(lane), r->want, r->n, reserve_done, r);
 }
 
 static void ready_without_reservation(struct lane *lane)
@@ -358,7 +374,8 @@ static void probe_done(void *ctx, const struct bf_error *err, enum bf_store_outc
 
 	lane->probe_op = NULL;
 	if (err || outcome != BF_STORE_DONE || !call) {
-		lane->circuit.until_us = bf_now_us() + 4000000;	/* another instance probes, or nobody asks any more */
+		lane->circuit.until_us = bf_now_us() +
+			4000000; /* another instance probes, or nobody asks any more */
 	} else {
 		lane->circuit.state = CIRCUIT_HALF_OPEN;
 		call->probe = true;
@@ -372,12 +389,14 @@ static void fail_unusable(struct lane *lane, const char *why)
 	char text[240];
 
 	strlcpy(text, why, sizeof text);
-	TAILQ_FOREACH_SAFE(call, &lane->queued, link, next)
+	TAILQ_FOREACH_SAFE (call, &lane->queued, link, next)
 		if (!call->probe)
 			call_fail_later(call, unusable_class(lane), text);
 	/* A unit that is counted already may be used although no further one is left. */
-	TAILQ_FOREACH_SAFE(call, &lane->ready, link, next)
-		if (!call->probe && !(call->reserved && lane->quota_until_us > bf_now_us() && !circuit_blocks(lane)))
+	TAILQ_FOREACH_SAFE (call, &lane->ready, link, next)
+		if (!call->probe &&
+			!(call->reserved && lane->quota_until_us > bf_now_us() &&
+				!circuit_blocks(lane)))
 			call_fail_later(call, unusable_class(lane), text);
 }
 
@@ -388,8 +407,10 @@ static void send_ready(struct lane *lane)
 
 		if (due < lane->not_before_us)
 			due = rate_next_us(&lane->rate, lane->not_before_us);
-		if (lane->ops->id == BF_WIKIDATA && rate_turn_left_ms(&lane->rate, now) < TURN_LEAST_MS && due <= now)
-			due = now + 500000;	/* one request at a time over all instances: wait for our turn */
+		if (lane->ops->id == BF_WIKIDATA &&
+			rate_turn_left_ms(&lane->rate, now) < TURN_LEAST_MS && due <= now)
+			due = now +
+				500000; /* one request at a time over all instances: wait for our turn */
 		if (due > now) {
 			pump_at(lane, due);
 			return;
@@ -411,7 +432,7 @@ void gate_pump(struct lane *lane)
 	if (circuit_needs_probe(lane)) {
 		if (!lane->probe_op)
 			lane->probe_op = bf_store_probe_provider(lane->p->store, lane->ops->id,
-			    conf_of(lane)->timeout_ms + 5000, probe_done, lane);
+				conf_of(lane)->timeout_ms + 5000, probe_done, lane);
 		return;
 	}
 	if (needs_reservation(lane))
@@ -427,15 +448,15 @@ void gate_drain(struct bf_providers *p)
 	struct gate_call *call, *next;
 
 	for (int i = 0; i < BF_NPROVIDERS; i++)
-		TAILQ_FOREACH_SAFE(call, &p->lane[i].resting, link, next) {
+		TAILQ_FOREACH_SAFE (call, &p->lane[i].resting, link, next) {
 			bf_op_cancel(call->op);
 			call->op = NULL;
 			call_fail_later(call, BF_ERR_CANCELLED, "draining");
 		}
 }
 
-struct gate_call *gate_start_take(struct bf_providers *p, const struct gate_ask *ask, struct bf_arena **arena, gate_done *done,
-				  void *ctx)
+struct gate_call *gate_start_take(struct bf_providers *p, const struct gate_ask *ask,
+	struct bf_arena **arena, gate_done *done, void *ctx)
 {
 	struct lane *lane = &p->lane[ask->provider];
 	struct gate_call *call = bf_xcalloc(1, sizeof *call);

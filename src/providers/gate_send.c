@@ -2,31 +2,29 @@
  * A call on the wire: built, sent, its answer parsed and judged. What passes is handed to the asker; what may pass the next time
  * is tried again with full jitter, or as late as the provider asked for; what tells about the provider itself closes it.
  */
+#include "gate_call.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "gate_call.h"
 
-#define BACKOFF_BASE_MS 1000
-#define BACKOFF_CAP_MS 60000
-#define TRIES_AI 4
-#define TRIES_SEARCH 3
-#define RATE_WAIT_MS 5000		/* a 429 that does not say how long */
-#define RATE_WAIT_LONGEST_MS 120000	/* longer than this is a closure for all, not a rest */
-#define BAN_MS (24 * 3600000ll)
-#define CONNECT_TIMEOUT_MS 10000
-#define TIMER_GRAIN_US 20000		/* a timer may fire a little early by another clock */
+#define BACKOFF_BASE_MS      1000
+#define BACKOFF_CAP_MS       60000
+#define TRIES_AI             4
+#define TRIES_SEARCH         3
+#define RATE_WAIT_MS         5000   /* a 429 that does not say how long */
+#define RATE_WAIT_LONGEST_MS 120000 /* longer than this is a closure for all, not a rest */
+#define BAN_MS               (24 * 3600000ll)
+#define CONNECT_TIMEOUT_MS   10000
+#define TIMER_GRAIN_US       20000 /* a timer may fire a little early by another clock */
 
-const char *const bf_outcome_names[BF_OUTCOMES] = {
-	"ok", "empty", "refused", "bad_request", "auth", "billing", "quota_day", "rate", "banned", "garbage", "upstream",
-	"timeout", "network"
-};
+const char *const bf_outcome_names[BF_OUTCOMES] = { "ok", "empty", "refused", "bad_request", "auth",
+	"billing", "quota_day", "rate", "banned", "garbage", "upstream", "timeout", "network" };
 #define OUTCOME_NETWORK (BF_OUTCOMES - 1)
-_Static_assert(BF_OUTCOMES == PROVIDER_NOUTCOMES + 1, "the names follow enum provider_outcome, then network");
+_Static_assert(BF_OUTCOMES == PROVIDER_NOUTCOMES + 1,
+	"the names follow enum provider_outcome, then network");
 
-const double bf_http_latency_bounds_s[BF_HTTP_LATENCY_BUCKETS] = {
-	0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 1e300
-};
+const double bf_http_latency_bounds_s[BF_HTTP_LATENCY_BUCKETS] = { 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5,
+	10, 30, 60, 120, 1e300 };
 
 static bool is_ai(const struct lane *lane)
 {
@@ -51,16 +49,21 @@ static void turn_off(struct gate_call *call, const char *what, const char *reaso
 	struct lane *lane = call->lane;
 	struct bf_error err;
 
-	bf_error_set(&err, BF_ERR_REFUSED, "%s: %s: %s", lane->ops->label, what, reason ? reason : "no reason given");
-	if (call->ask.own_model) {	/* the job's own choice of model is not the provider's fault */
+	bf_error_set(&err, BF_ERR_REFUSED, "%s: %s: %s", lane->ops->label, what,
+		reason ? reason : "no reason given");
+	if (call->ask.own_model) { /* the job's own choice of model is not the provider's fault */
 		err.class = BF_ERR_PERMANENT;
 		call_end(call, &err, NULL);
 		return;
 	}
 	if (!lane->off[0]) {
-		snprintf(lane->off, sizeof lane->off, "%s: %.150s", what, reason ? reason : "no reason given");
-		bf_log(BF_ERROR, "provider turned off until reload: mend the key, model or credit, then send SIGHUP",
-		    BF_S("provider", bf_provider_names[lane->ops->id]), BF_S("reason", lane->off));
+		snprintf(lane->off, sizeof lane->off, "%s: %.150s", what,
+			reason ? reason : "no reason given");
+		bf_log(BF_ERROR,
+			"provider turned off until reload: mend the key, model or credit, then "
+			"send SIGHUP",
+			BF_S("provider", bf_provider_names[lane->ops->id]),
+			BF_S("reason", lane->off));
 	}
 	call_end(call, &err, NULL);
 }
@@ -71,10 +74,13 @@ static void quota_gone(struct gate_call *call, const struct provider_answer *ans
 	struct bf_error err;
 	char text[200];
 
-	snprintf(text, sizeof text, "daily quota exceeded says the provider: %.120s", answer->reason ? answer->reason : "");
-	bf_log(BF_WARN, "quota gone although our count says otherwise", BF_S("provider", bf_provider_names[lane->ops->id]),
-	    BF_I("our_count", lane->figures.quota_used), BF_I("our_limit", lane_daily_limit(lane)),
-	    BF_I("their_limit", answer->limit_total), BF_I("their_left", answer->limit_left));
+	snprintf(text, sizeof text, "daily quota exceeded says the provider: %.120s",
+		answer->reason ? answer->reason : "");
+	bf_log(BF_WARN, "quota gone although our count says otherwise",
+		BF_S("provider", bf_provider_names[lane->ops->id]),
+		BF_I("our_count", lane->figures.quota_used),
+		BF_I("our_limit", lane_daily_limit(lane)), BF_I("their_limit", answer->limit_total),
+		BF_I("their_left", answer->limit_left));
 	circuit_close_for(lane, BF_CLOSURE_QUOTA, 0, text);
 	bf_error_set(&err, BF_ERR_QUOTA, "%s: %s", lane->ops->label, text);
 	call_end(call, &err, NULL);
@@ -90,7 +96,8 @@ static void rate_limited(struct gate_call *call, const struct provider_answer *a
 		struct bf_error err;
 
 		circuit_close_for(lane, BF_CLOSURE_RATE, wait, "the provider asked us to wait");
-		bf_error_set(&err, BF_ERR_RETRY, "%s: rate limited for %lld s", lane->ops->label, (long long)wait / 1000);
+		bf_error_set(&err, BF_ERR_RETRY, "%s: rate limited for %lld s", lane->ops->label,
+			(long long)wait / 1000);
 		call_end(call, &err, NULL);
 		return;
 	}
@@ -103,15 +110,17 @@ static void banned(struct gate_call *call, const struct provider_answer *answer)
 {
 	struct bf_error err;
 
-	circuit_close_for(call->lane, BF_CLOSURE_BAN, answer->retry_after_ms > 0 ? answer->retry_after_ms : BAN_MS,
-	    answer->reason ? answer->reason : "banned");
+	circuit_close_for(call->lane, BF_CLOSURE_BAN,
+		answer->retry_after_ms > 0 ? answer->retry_after_ms : BAN_MS,
+		answer->reason ? answer->reason : "banned");
 	bf_error_set(&err, BF_ERR_RETRY, "%s: banned", call->lane->ops->label);
 	call_end(call, &err, NULL);
 }
 
 static void failed(struct gate_call *call, const struct provider_answer *answer, bool again)
 {
-	const char *reason = answer->reason ? answer->reason : provider_outcome_name(answer->outcome);
+	const char *reason =
+		answer->reason ? answer->reason : provider_outcome_name(answer->outcome);
 
 	circuit_failure(call->lane, reason);
 	retry_or_fail(call, answer->retry_after_ms, reason, again);
@@ -131,31 +140,18 @@ static void judge(struct gate_call *call, const struct provider_answer *answer)
 		call_end(call, NULL, answer);
 		return;
 	case OUTCOME_BAD_REQUEST:
-		bf_error_set(&err, BF_ERR_PERMANENT, "%s: %s", lane->ops->label, answer->reason ? answer->reason : "bad request");
+		bf_error_set(&err, BF_ERR_PERMANENT, "%s: %s", lane->ops->label,
+			answer->reason ? answer->reason : "bad request");
 		call_end(call, &err, NULL);
 		return;
-	case OUTCOME_AUTH:
-		turn_off(call, "key or model refused", answer->reason);
-		return;
-	case OUTCOME_BILLING:
-		turn_off(call, "credit used up", answer->reason);
-		return;
-	case OUTCOME_QUOTA_DAY:
-		quota_gone(call, answer);
-		return;
-	case OUTCOME_RATE:
-		rate_limited(call, answer);
-		return;
-	case OUTCOME_BANNED:
-		banned(call, answer);
-		return;
-	case OUTCOME_TIMEOUT:
-		failed(call, answer, false);
-		return;
+	case OUTCOME_AUTH: turn_off(call, "key or model refused", answer->reason); return;
+	case OUTCOME_BILLING: turn_off(call, "credit used up", answer->reason); return;
+	case OUTCOME_QUOTA_DAY: quota_gone(call, answer); return;
+	case OUTCOME_RATE: rate_limited(call, answer); return;
+	case OUTCOME_BANNED: banned(call, answer); return;
+	case OUTCOME_TIMEOUT: failed(call, answer, false); return;
 	case OUTCOME_GARBAGE:
-	case OUTCOME_UPSTREAM:
-		failed(call, answer, true);
-		return;
+	case OUTCOME_UPSTREAM: failed(call, answer, true); return;
 	}
 }
 
@@ -194,10 +190,12 @@ static void retry_or_fail(struct gate_call *call, int64_t wait_ms, const char *r
 	struct lane *lane = call->lane;
 	int most = is_ai(lane) ? TRIES_AI : TRIES_SEARCH;
 
-	if (!again || call->ask.once || call->tries >= most || call->probe || lane->p->draining || circuit_blocks(lane)) {
+	if (!again || call->ask.once || call->tries >= most || call->probe || lane->p->draining ||
+		circuit_blocks(lane)) {
 		struct bf_error err;
 
-		bf_error_set(&err, BF_ERR_RETRY, "%s: %s (%d tries)", lane->ops->label, reason, call->tries);
+		bf_error_set(&err, BF_ERR_RETRY, "%s: %s (%d tries)", lane->ops->label, reason,
+			call->tries);
 		call_end(call, &err, NULL);
 		return;
 	}
@@ -207,7 +205,8 @@ static void retry_or_fail(struct gate_call *call, int64_t wait_ms, const char *r
 	TAILQ_INSERT_TAIL(&lane->resting, call, link);
 	lane->n_waiting++;
 	lane->figures.retries++;
-	call->op = bf_timer_start(lane->p->loop, wait_ms >= 0 ? wait_ms : full_jitter_ms(call->tries), rested, call);
+	call->op = bf_timer_start(
+		lane->p->loop, wait_ms >= 0 ? wait_ms : full_jitter_ms(call->tries), rested, call);
 	gate_pump(lane);
 }
 
@@ -243,13 +242,16 @@ static void http_done(void *ctx, const struct bf_error *err, const struct bf_htt
 {
 	struct gate_call *call = ctx;
 	struct lane *lane = call->lane;
-	struct provider_answer answer = { .retry_after_ms = -1, .cost_usd = -1, .limit_total = -1, .limit_left = -1 };
+	struct provider_answer answer = {
+		.retry_after_ms = -1, .cost_usd = -1, .limit_total = -1, .limit_left = -1
+	};
 	struct bf_arena *arena;
 
 	call->op = NULL;
 	count_latency(lane, (double)(bf_now_us() - call->sent_us) / 1e6);
 	if (err) {
-		bool timeout = bf_now_us() - call->sent_us + TIMER_GRAIN_US >= (uint64_t)call->timeout_ms * 1000;
+		bool timeout = bf_now_us() - call->sent_us + TIMER_GRAIN_US >=
+			(uint64_t)call->timeout_ms * 1000;
 
 		lane->figures.requests[timeout ? OUTCOME_TIMEOUT : OUTCOME_NETWORK]++;
 		count_usage(call, true, NULL);
@@ -263,8 +265,10 @@ static void http_done(void *ctx, const struct bf_error *err, const struct bf_htt
 	lane->figures.requests[answer.outcome]++;
 	lane->figures.tokens_in += answer.tokens_in;
 	lane->figures.tokens_out += answer.tokens_out;
-	count_usage(call, answer.outcome != OUTCOME_OK && answer.outcome != OUTCOME_EMPTY && answer.outcome != OUTCOME_REFUSED,
-	    &answer);
+	count_usage(call,
+		answer.outcome != OUTCOME_OK && answer.outcome != OUTCOME_EMPTY &&
+			answer.outcome != OUTCOME_REFUSED,
+		&answer);
 	judge(call, &answer);
 	bf_arena_free(arena);
 }
@@ -282,10 +286,18 @@ static int64_t timeout_of(const struct lane *lane)
 static void launch(struct gate_call *call, const struct provider_request *built)
 {
 	struct lane *lane = call->lane;
-	struct bf_http_request req = { .method = built->method, .url = built->url, .label = lane->ops->label,
-		.headers = built->headers, .n_headers = built->n_headers, .body = built->body, .body_len = built->body_len,
-		.user_agent = lane->p->user_agent, .proxy = lane->conf->proxy, .timeout_ms = timeout_of(lane),
-		.connect_timeout_ms = CONNECT_TIMEOUT_MS, .max_body = lane->ops->max_body,
+	struct bf_http_request req = { .method = built->method,
+		.url = built->url,
+		.label = lane->ops->label,
+		.headers = built->headers,
+		.n_headers = built->n_headers,
+		.body = built->body,
+		.body_len = built->body_len,
+		.user_agent = lane->p->user_agent,
+		.proxy = lane->conf->proxy,
+		.timeout_ms = timeout_of(lane),
+		.connect_timeout_ms = CONNECT_TIMEOUT_MS,
+		.max_body = lane->ops->max_body,
 		.max_redirects = lane->ops->max_redirects,
 		/* what is counted must not be sent twice behind our back, as on a connection that was kept too long */
 		.fresh_connection = call->reserved };

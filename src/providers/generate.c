@@ -1,7 +1,7 @@
 /* One AI's answer for a month: the prompt goes through the gate, the answer comes back judged, priced and ready to be stored. */
+#include "gate.h"
 #include <stdlib.h>
 #include <string.h>
-#include "gate.h"
 
 #define PROMPT_MAX 16384
 
@@ -29,11 +29,13 @@ static double price(const struct bf_provider_config *conf, const struct provider
 {
 	if (a->cost_usd >= 0)
 		return a->cost_usd;
-	return (double)a->tokens_in / 1e6 * conf->cost_per_mtok_in + (double)a->tokens_out / 1e6 * conf->cost_per_mtok_out;
+	return (double)a->tokens_in / 1e6 * conf->cost_per_mtok_in +
+		(double)a->tokens_out / 1e6 * conf->cost_per_mtok_out;
 }
 
 /* What the months do with it is decided by the books in it, not by the HTTP status. */
-static void judge_text(const struct generate *g, const struct provider_answer *a, struct bf_arena *arena, struct bf_answer *ret)
+static void judge_text(const struct generate *g, const struct provider_answer *a,
+	struct bf_arena *arena, struct bf_answer *ret)
 {
 	struct bf_book_list list = { 0 };
 
@@ -49,17 +51,13 @@ static void judge_text(const struct generate *g, const struct provider_answer *a
 	switch (list.outcome) {
 	case BF_BOOKS_OK:
 		ret->outcome = "ok";
-		ret->reason = a->cut || list.cut ? "the answer was cut off; its complete items are kept" : NULL;
+		ret->reason = a->cut || list.cut
+			? "the answer was cut off; its complete items are kept"
+			: NULL;
 		return;
-	case BF_BOOKS_EMPTY:
-		ret->outcome = "empty";
-		break;
-	case BF_BOOKS_REFUSED:
-		ret->outcome = "refused";
-		break;
-	case BF_BOOKS_GARBAGE:
-		ret->outcome = "garbage";
-		break;
+	case BF_BOOKS_EMPTY: ret->outcome = "empty"; break;
+	case BF_BOOKS_REFUSED: ret->outcome = "refused"; break;
+	case BF_BOOKS_GARBAGE: ret->outcome = "garbage"; break;
 	}
 	if (list.reason)
 		ret->reason = list.reason;
@@ -71,7 +69,9 @@ static void generated(void *ctx, const struct bf_error *err, const struct provid
 	const struct bf_provider_config *conf = &g->p->config->provider[g->ask.provider];
 	struct lane *lane = &g->p->lane[g->ask.provider];
 	struct bf_arena *arena;
-	struct bf_answer answer = { .provider = g->ask.provider, .round = g->ask.round, .variant = g->variant };
+	struct bf_answer answer = {
+		.provider = g->ask.provider, .round = g->ask.round, .variant = g->variant
+	};
 
 	if (err) {
 		g->done(g->ctx, err, NULL);
@@ -90,20 +90,26 @@ static void generated(void *ctx, const struct bf_error *err, const struct provid
 	lane->figures.cost_usd += answer.cost_usd;
 	if (g->ask.dry_run) {
 		tally_add(g->p, g->ask.ref.fence, g->ask.provider, 0, answer.cost_usd);
-		flusher_usage(g->p->flusher, &(struct bf_usage){ .provider = g->ask.provider, .cost_usd = answer.cost_usd });
+		flusher_usage(g->p->flusher,
+			&(struct bf_usage){
+				.provider = g->ask.provider, .cost_usd = answer.cost_usd });
 	}
 	g->done(g->ctx, NULL, &answer);
 	bf_arena_free(arena);
 	free(g);
 }
 
-struct bf_op *bf_generate_start(struct bf_providers *p, const struct bf_generate *ask, bf_generate_done *done, void *ctx)
+struct bf_op *bf_generate_start(
+	struct bf_providers *p, const struct bf_generate *ask, bf_generate_done *done, void *ctx)
 {
 	struct generate *g = bf_xcalloc(1, sizeof *g);
 	const struct bf_provider_config *conf = &p->config->provider[ask->provider];
-	const char *override = ask->model_override && ask->model_override[0] ? ask->model_override : NULL;
+	const char *override =
+		ask->model_override && ask->model_override[0] ? ask->model_override : NULL;
 	struct bf_arena *arena = bf_arena_new();
-	struct gate_ask gate = { .provider = ask->provider, .ref = ask->ref, .dry_run = ask->dry_run,
+	struct gate_ask gate = { .provider = ask->provider,
+		.ref = ask->ref,
+		.dry_run = ask->dry_run,
 		.own_model = override != NULL };
 	struct bf_buf prompt;
 

@@ -37,23 +37,30 @@ static void told(void *ctx, const struct bf_error *err, const struct provider_an
 	if (answer->limit_total <= 0 || answer->limit_total > INT32_MAX)
 		return;
 	lane->told_limit = answer->limit_total;
-	lane->figures.quota_limit = lane_daily_limit(lane) > 0 ? lane_daily_limit(lane) - lane_reserve(lane) : 0;
+	lane->figures.quota_limit =
+		lane_daily_limit(lane) > 0 ? lane_daily_limit(lane) - lane_reserve(lane) : 0;
 	if (lane_daily_limit(lane) != before)
-		bf_log(BF_WARN, "the provider's own daily limit is lower and wins", BF_S("provider", name),
-		    BF_I("theirs", lane->told_limit), BF_I("configured", lane->conf->daily_limit),
-		    BF_I("reserve", lane_reserve(lane)));
+		bf_log(BF_WARN, "the provider's own daily limit is lower and wins",
+			BF_S("provider", name), BF_I("theirs", lane->told_limit),
+			BF_I("configured", lane->conf->daily_limit),
+			BF_I("reserve", lane_reserve(lane)));
 	if (answer->limit_left >= 0 && lane->figures.quota_used >= 0)
 		bf_log(BF_INFO, "quota as the provider counts it", BF_S("provider", name),
-		    BF_I("theirs", answer->limit_total - answer->limit_left), BF_I("ours", lane->figures.quota_used));
+			BF_I("theirs", answer->limit_total - answer->limit_left),
+			BF_I("ours", lane->figures.quota_used));
 }
 
 void limits_refresh(struct lane *lane)
 {
-	struct gate_ask ask = { .provider = lane->ops->id, .dry_run = true, .once = true, .ask.kind = PROVIDER_LIMITS };
+	struct gate_ask ask = { .provider = lane->ops->id,
+		.dry_run = true,
+		.once = true,
+		.ask.kind = PROVIDER_LIMITS };
 	struct bf_arena *arena;
 	uint64_t now = bf_now_us();
 
-	if (lane->ops->id != BF_ISBNDB || (lane->limits_asked_us && now - lane->limits_asked_us < ASK_EVERY_US))
+	if (lane->ops->id != BF_ISBNDB ||
+		(lane->limits_asked_us && now - lane->limits_asked_us < ASK_EVERY_US))
 		return;
 	lane->limits_asked_us = now;
 	arena = bf_arena_new();

@@ -1,11 +1,11 @@
 /* The room as a whole: made, configured, told of the world by each pulse, held, drained and counted. */
+#include "gate.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "gate.h"
 
 /* Instances look at each other every 4 s; a newcomer or a change waits until all must have seen it. */
-#define CHANGE_QUIET_US 4500000
+#define CHANGE_QUIET_US   4500000
 #define NEWCOMER_QUIET_US 8500000
 
 static void set_user_agent(struct bf_providers *p)
@@ -13,13 +13,15 @@ static void set_user_agent(struct bf_providers *p)
 	const char *contact = p->config->daemon.contact;
 
 	if (contact && contact[0])
-		snprintf(p->user_agent, sizeof p->user_agent, "backfilld/" BF_VERSION " (%s)", contact);
+		snprintf(p->user_agent, sizeof p->user_agent, "backfilld/" BF_VERSION " (%s)",
+			contact);
 	else
 		snprintf(p->user_agent, sizeof p->user_agent, "backfilld/" BF_VERSION);
 }
 
-struct bf_providers *bf_providers_new(struct bf_loop *loop, struct bf_http *http, struct bf_store *store,
-				      const struct bf_config *config, bf_providers_lost *on_lost, void *ctx)
+struct bf_providers *bf_providers_new(struct bf_loop *loop, struct bf_http *http,
+	struct bf_store *store, const struct bf_config *config, bf_providers_lost *on_lost,
+	void *ctx)
 {
 	struct bf_providers *p = bf_xcalloc(1, sizeof *p);
 
@@ -55,7 +57,8 @@ void bf_providers_configure(struct bf_providers *p, const struct bf_config *conf
 		lane->conf = &config->provider[i];
 		lane->rate.per_s = lane->conf->rate_per_s;
 		lane->off[0] = '\0';
-		lane->quota_until_us = 0;	/* the limit may be another one now; the database still counts */
+		lane->quota_until_us =
+			0; /* the limit may be another one now; the database still counts */
 		lane->figures.quota_limit = lane_daily_limit(lane) - lane_reserve(lane);
 		lane->limits_asked_us = 0;
 		gate_pump(lane);
@@ -67,7 +70,7 @@ static void pump_all(struct bf_providers *p)
 	for (int i = 0; i < BF_NPROVIDERS; i++) {
 		struct lane *lane = &p->lane[i];
 
-		bf_op_cancel(lane->slot_timer);	/* it may wait for what no longer holds */
+		bf_op_cancel(lane->slot_timer); /* it may wait for what no longer holds */
 		lane->slot_timer = NULL;
 		gate_pump(lane);
 	}
@@ -83,7 +86,8 @@ static int rank_of(int me, const int *ids, int n)
 }
 
 /* The division of the rates; when it changes, nothing is sent until every instance must have seen the change. */
-static void divide(struct bf_providers *p, int rank, int live, bool newcomer, bool alone, int64_t to_shared_us)
+static void divide(
+	struct bf_providers *p, int rank, int live, bool newcomer, bool alone, int64_t to_shared_us)
 {
 	uint64_t now = bf_now_us();
 
@@ -103,14 +107,16 @@ static void divide(struct bf_providers *p, int rank, int live, bool newcomer, bo
 	}
 }
 
-void bf_providers_pulse(struct bf_providers *p, int my_instance, bool alone, const struct bf_pulse *pulse)
+void bf_providers_pulse(
+	struct bf_providers *p, int my_instance, bool alone, const struct bf_pulse *pulse)
 {
 	int64_t to_shared = pulse->db_wall_us - (int64_t)bf_now_us();
 	int live = pulse->n_instances > 0 ? pulse->n_instances : 1;
 	bool newcomer = !p->joined;
 
 	p->joined = true;
-	divide(p, rank_of(my_instance, pulse->instance_ids, pulse->n_instances), live, newcomer, alone && live == 1, to_shared);
+	divide(p, rank_of(my_instance, pulse->instance_ids, pulse->n_instances), live, newcomer,
+		alone && live == 1, to_shared);
 	for (int i = 0; i < BF_NPROVIDERS; i++)
 		circuit_adopt(&p->lane[i], pulse);
 	if (pulse->isbndb_used >= 0)
@@ -124,7 +130,7 @@ void bf_providers_hold(struct bf_providers *p, bool hold)
 {
 	p->hold = hold;
 	if (hold)
-		p->joined = false;	/* the others divide without us meanwhile */
+		p->joined = false; /* the others divide without us meanwhile */
 	else
 		pump_all(p);
 }
@@ -149,7 +155,8 @@ bool bf_providers_any_ai(struct bf_providers *p)
 	return false;
 }
 
-void bf_provider_figures(const struct bf_providers *p, enum bf_provider_id id, struct bf_provider_figures *ret)
+void bf_provider_figures(
+	const struct bf_providers *p, enum bf_provider_id id, struct bf_provider_figures *ret)
 {
 	const struct lane *lane = &p->lane[id];
 
@@ -157,14 +164,8 @@ void bf_provider_figures(const struct bf_providers *p, enum bf_provider_id id, s
 	ret->in_flight = lane->n_sent;
 	ret->waiting = lane->n_waiting + lane->n_ready;
 	switch (lane->circuit.state) {
-	case CIRCUIT_CLOSED:
-		ret->circuit = 0;
-		break;
-	case CIRCUIT_HALF_OPEN:
-		ret->circuit = 1;
-		break;
-	case CIRCUIT_OPEN:
-		ret->circuit = 2;
-		break;
+	case CIRCUIT_CLOSED: ret->circuit = 0; break;
+	case CIRCUIT_HALF_OPEN: ret->circuit = 1; break;
+	case CIRCUIT_OPEN: ret->circuit = 2; break;
 	}
 }

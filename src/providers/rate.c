@@ -7,9 +7,9 @@
 #include "gate.h"
 
 /* Spread over the N slots of a second: what timers, networks and clocks may be late without N+1 falling into one second. */
-#define SLACK_US 40000
-#define CATCH_UP_US 15000		/* of which a late timer may use this much */
-#define TURN_US 10000000
+#define SLACK_US       40000
+#define CATCH_UP_US    15000 /* of which a late timer may use this much */
+#define TURN_US        10000000
 #define TURN_MARGIN_MS 500
 
 uint64_t rate_width_us(const struct rate *r)

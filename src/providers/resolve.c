@@ -3,19 +3,19 @@
  * at once is one request with two waiters; a provider that fails or may not be asked is not "not found": the chain goes on and
  * says so. Each waiter judges the records for its own book.
  */
+#include "gate.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "gate.h"
 
 #define MISS_TTL_MS (24 * 3600000ll)
-#define RECORD_MAX 4096
+#define RECORD_MAX  4096
 #define ANSWERS_MAX 16384
 
 struct resolve;
 LIST_HEAD(waiters, resolve);
 
-struct flight {			/* one question under way to one provider */
+struct flight { /* one question under way to one provider */
 	LIST_ENTRY(flight) link;
 	struct bf_providers *p;
 	enum bf_provider_id provider;
@@ -26,19 +26,19 @@ struct flight {			/* one question under way to one provider */
 
 struct resolve {
 	struct bf_op op;
-	LIST_ENTRY(resolve) link;	/* while it waits for a flight */
+	LIST_ENTRY(resolve) link; /* while it waits for a flight */
 	struct bf_providers *p;
 	struct flight *flight;
 	struct bf_month_ref ref;
 	bool dry_run;
 	const struct bf_candidate *cand;
 	int *budget;
-	int pos;			/* in the order of the chain */
-	struct bf_buf answers;		/* what each provider said, growing */
+	int pos;               /* in the order of the chain */
+	struct bf_buf answers; /* what each provider said, growing */
 	struct bf_jw jw;
 	char *record_json;
 	struct bf_resolved result;
-	bool answered;			/* some provider gave a definite answer */
+	bool answered; /* some provider gave a definite answer */
 	bool skipped_quota, skipped_other;
 	struct bf_op *later;
 	bf_resolve_done *done;
@@ -56,7 +56,8 @@ static void note_begin(struct resolve *r, enum bf_provider_id provider, const ch
 	bf_jw_str(&r->jw, outcome);
 }
 
-static void note(struct resolve *r, enum bf_provider_id provider, const char *outcome, const char *reason)
+static void note(
+	struct resolve *r, enum bf_provider_id provider, const char *outcome, const char *reason)
 {
 	note_begin(r, provider, outcome);
 	if (reason) {
@@ -66,8 +67,8 @@ static void note(struct resolve *r, enum bf_provider_id provider, const char *ou
 	bf_jw_end_obj(&r->jw);
 }
 
-static void note_hit(struct resolve *r, enum bf_provider_id provider, const char *outcome, const char *isbn13, int confidence,
-		     const char *title, const char *why)
+static void note_hit(struct resolve *r, enum bf_provider_id provider, const char *outcome,
+	const char *isbn13, int confidence, const char *title, const char *why)
 {
 	note_begin(r, provider, outcome);
 	bf_jw_key(&r->jw, "isbn13");
@@ -151,7 +152,8 @@ static void finish(struct resolve *r)
 	r->later = bf_timer_start(r->p->loop, 0, finish_now, r);
 }
 
-static void found(struct resolve *r, enum bf_provider_id provider, const char *isbn13, int confidence)
+static void found(
+	struct resolve *r, enum bf_provider_id provider, const char *isbn13, int confidence)
 {
 	r->result.state = BF_CAND_RESOLVED;
 	r->result.confidence = confidence;
@@ -168,19 +170,27 @@ static void not_found(struct resolve *r)
 }
 
 /* ---- judging an answer ---- */
-static void cache_answer(struct resolve *r, enum bf_provider_id provider, const char *isbn13, int confidence, const char *json)
+static void cache_answer(struct resolve *r, enum bf_provider_id provider, const char *isbn13,
+	int confidence, const char *json)
 {
-	flusher_cache(r->p->flusher, &(struct bf_cache_put){ .provider = provider, .title_key = r->cand->title_key,
-	    .author_key = r->cand->author_key, .isbn13 = isbn13, .confidence = confidence, .record_json = json,
-	    .ttl_ms = isbn13 ? r->p->config->resolution.cache_ttl_ms : MISS_TTL_MS });
+	flusher_cache(r->p->flusher,
+		&(struct bf_cache_put){ .provider = provider,
+			.title_key = r->cand->title_key,
+			.author_key = r->cand->author_key,
+			.isbn13 = isbn13,
+			.confidence = confidence,
+			.record_json = json,
+			.ttl_ms = isbn13 ? r->p->config->resolution.cache_ttl_ms : MISS_TTL_MS });
 }
 
 /* True when the walk ended here. */
-static bool judge_records(struct resolve *r, enum bf_provider_id provider, const struct provider_answer *answer)
+static bool judge_records(
+	struct resolve *r, enum bf_provider_id provider, const struct provider_answer *answer)
 {
 	int confidence = 0;
-	int best = answer->outcome == OUTCOME_OK ?
-	    bf_match_best(&r->cand->book, answer->records, answer->n_records, &confidence) : -1;
+	int best = answer->outcome == OUTCOME_OK
+		? bf_match_best(&r->cand->book, answer->records, answer->n_records, &confidence)
+		: -1;
 	const struct bf_record *rec = best >= 0 ? &answer->records[best] : NULL;
 	char why[64] = "";
 
@@ -195,24 +205,27 @@ static bool judge_records(struct resolve *r, enum bf_provider_id provider, const
 		return true;
 	}
 	if (rec)
-		note_hit(r, provider, "refused", rec->isbn13, confidence, rec->title, "below min_confidence");
+		note_hit(r, provider, "refused", rec->isbn13, confidence, rec->title,
+			"below min_confidence");
 	else
-		note(r, provider, "not_found", answer->n_records ? "no result was this book" : NULL);
+		note(r, provider, "not_found",
+			answer->n_records ? "no result was this book" : NULL);
 	cache_answer(r, provider, NULL, 0, NULL);
 	return false;
 }
 
-static void note_failure(struct resolve *r, enum bf_provider_id provider, const struct bf_error *err)
+static void note_failure(
+	struct resolve *r, enum bf_provider_id provider, const struct bf_error *err)
 {
 	switch (err->class) {
-	case BF_ERR_QUOTA:	/* not asked */
+	case BF_ERR_QUOTA: /* not asked */
 		note(r, provider, "skipped", err->text);
 		if (lane_out_of_quota(&r->p->lane[provider]))
 			r->skipped_quota = true;
 		else
 			r->skipped_other = true;
 		return;
-	case BF_ERR_PERMANENT:	/* this question can't be put to it: as good as an answer */
+	case BF_ERR_PERMANENT: /* this question can't be put to it: as good as an answer */
 		note(r, provider, "not_askable", err->text);
 		return;
 	case BF_ERR_NONE:
@@ -220,8 +233,7 @@ static void note_failure(struct resolve *r, enum bf_provider_id provider, const 
 	case BF_ERR_REFUSED:
 	case BF_ERR_CANCELLED:
 	case BF_ERR_CONFIG:
-	case BF_ERR_BUG:
-		break;
+	case BF_ERR_BUG: break;
 	}
 	note(r, provider, "failed", err->text);
 	r->result.failed = true;
@@ -258,13 +270,14 @@ static void landed(void *ctx, const struct bf_error *err, const struct provider_
 	}
 }
 
-static struct flight *flight_find(struct bf_providers *p, enum bf_provider_id provider, const struct bf_candidate *cand)
+static struct flight *flight_find(
+	struct bf_providers *p, enum bf_provider_id provider, const struct bf_candidate *cand)
 {
 	struct flight *f;
 
-	LIST_FOREACH(f, &p->flights, link)
+	LIST_FOREACH (f, &p->flights, link)
 		if (f->provider == provider && !strcmp(f->title_key, cand->title_key) &&
-		    !strcmp(f->author_key, cand->author_key))
+			!strcmp(f->author_key, cand->author_key))
 			return f;
 	return NULL;
 }
@@ -274,7 +287,9 @@ static struct flight *flight_launch(struct resolve *r, enum bf_provider_id provi
 	struct flight *f = bf_xcalloc(1, sizeof *f);
 	struct bf_arena *arena = bf_arena_new();
 	struct bf_book *book = bf_arena_alloc(arena, sizeof *book);
-	struct gate_ask ask = { .provider = provider, .ref = r->ref, .dry_run = r->dry_run,
+	struct gate_ask ask = { .provider = provider,
+		.ref = r->ref,
+		.dry_run = r->dry_run,
 		/* a job that may spend so many units and no more spends none on a second try */
 		.once = provider == BF_ISBNDB && r->budget && *r->budget >= 0,
 		.ask = { .kind = PROVIDER_SEARCH, .book = book } };
@@ -383,7 +398,7 @@ static void resolve_cancel(struct bf_op *op)
 }
 
 struct bf_op *bf_resolve_start(struct bf_providers *p, const struct bf_month_ref *ref, bool dry_run,
-			       const struct bf_candidate *cand, int *paid_budget, bf_resolve_done *done, void *ctx)
+	const struct bf_candidate *cand, int *paid_budget, bf_resolve_done *done, void *ctx)
 {
 	struct resolve *r = bf_xcalloc(1, sizeof *r);
 

@@ -1,12 +1,12 @@
 /* What each dry run has sent and spent, by a number, since its askers may be gone before its answers. */
-#include <stdlib.h>
 #include "gate.h"
+#include <stdlib.h>
 
 static struct tally *find(const struct bf_providers *p, int64_t id)
 {
 	struct tally *t;
 
-	LIST_FOREACH(t, &p->tallies, link)
+	LIST_FOREACH (t, &p->tallies, link)
 		if (t->t.id == id)
 			return t;
 	return NULL;
@@ -40,7 +40,8 @@ bool bf_tally_read(const struct bf_providers *p, int id, struct bf_tally *ret)
 	return t != NULL;
 }
 
-void tally_add(struct bf_providers *p, int64_t id, enum bf_provider_id provider, int calls, double cost_usd)
+void tally_add(struct bf_providers *p, int64_t id, enum bf_provider_id provider, int calls,
+	double cost_usd)
 {
 	struct tally *t = find(p, id);
 

@@ -2,14 +2,14 @@
  * Every 4 s one statement asks all standing questions: who lives, which months lost their owner, which retries are due, is there a
  * pause, what did others close. An orphan is rescued after two looks 2 s apart.
  */
+#include "schedule.h"
 #include <stdlib.h>
 #include <string.h>
-#include "schedule.h"
 
-#define AGAIN_MS 1000
-#define SERVER_SETTLE_MS 5000		/* after a start or promotion other owners may not be back yet */
-#define HELD_MAX 4096
-#define PRUNE_US 3600000000ull
+#define AGAIN_MS         1000
+#define SERVER_SETTLE_MS 5000 /* after a start or promotion other owners may not be back yet */
+#define HELD_MAX         4096
+#define PRUNE_US         3600000000ull
 
 static void pulse(struct bf_schedule *);
 
@@ -49,7 +49,8 @@ static void rescued(void *ctx, const struct bf_error *err, const struct bf_claim
 		return;
 	}
 	if (claim->n)
-		bf_log(BF_INFO, "months taken up from an owner that is gone", BF_I("months", claim->n));
+		bf_log(BF_INFO, "months taken up from an owner that is gone",
+			BF_I("months", claim->n));
 	schedule_took(s, claim);
 }
 
@@ -59,7 +60,8 @@ static void retries_claimed(void *ctx, const struct bf_error *err, const struct 
 
 	s->due_op = NULL;
 	if (err)
-		bf_log(err->class == BF_ERR_CONFIG ? BF_DEBUG : BF_WARN, "due retries not claimed", BF_E(err));
+		bf_log(err->class == BF_ERR_CONFIG ? BF_DEBUG : BF_WARN, "due retries not claimed",
+			BF_E(err));
 	else
 		schedule_took(s, claim);
 }
@@ -88,7 +90,8 @@ static bool look_for_orphans(struct bf_schedule *s)
 		const struct bf_orphan *o = &p->orphans[i];
 		const struct suspect *was = suspected(s, &o->ref);
 
-		if (o->stuck || (was && s->pulse_us - was->seen_us >= (LOOK_AGAIN_MS - 100) * 1000ull)) {
+		if (o->stuck ||
+			(was && s->pulse_us - was->seen_us >= (LOOK_AGAIN_MS - 100) * 1000ull)) {
 			take[n_take++] = o->ref;
 		} else {
 			now[n_now].ref = o->ref;
@@ -99,7 +102,8 @@ static bool look_for_orphans(struct bf_schedule *s)
 	s->suspects = now;
 	s->n_suspects = n_now;
 	if (n_take && !s->rescue_op)
-		s->rescue_op = bf_store_rescue(s->store, take, n_take, s->config->scheduler.stuck_after_ms, rescued, s);
+		s->rescue_op = bf_store_rescue(
+			s->store, take, n_take, s->config->scheduler.stuck_after_ms, rescued, s);
 	free(take);
 	return n_now > 0;
 }
@@ -108,11 +112,14 @@ static void claim_due_retries(struct bf_schedule *s)
 {
 	int slots = bf_months_free_slots(s->months);
 
-	if (s->pulse.due_retries > 0 && slots > 0 && !s->pulse.paused && !s->due_op && bf_providers_any_ai(s->providers))
-		s->due_op = bf_store_claim(s->store, BF_CLAIM_DUE_RETRIES, slots, 1900, 2100, false, retries_claimed, s);
+	if (s->pulse.due_retries > 0 && slots > 0 && !s->pulse.paused && !s->due_op &&
+		bf_providers_any_ai(s->providers))
+		s->due_op = bf_store_claim(s->store, BF_CLAIM_DUE_RETRIES, slots, 1900, 2100, false,
+			retries_claimed, s);
 }
 
-static void touched(void *ctx, const struct bf_error *err, const struct bf_month_ref *lost, int n_lost)
+static void touched(
+	void *ctx, const struct bf_error *err, const struct bf_month_ref *lost, int n_lost)
 {
 	struct bf_schedule *s = ctx;
 
@@ -127,7 +134,9 @@ static void touch_waiting(struct bf_schedule *s)
 	struct bf_month_ref *refs;
 	int n;
 
-	if (s->touch_op || s->pulse_us - s->touched_us < (uint64_t)s->config->scheduler.stuck_after_ms * 1000 / 4)
+	if (s->touch_op ||
+		s->pulse_us - s->touched_us <
+			(uint64_t)s->config->scheduler.stuck_after_ms * 1000 / 4)
 		return;
 	s->touched_us = s->pulse_us;
 	refs = bf_xcalloc(HELD_MAX, sizeof *refs);
@@ -151,9 +160,11 @@ static void pruned(void *ctx, const struct bf_error *err, int64_t rows)
 /* Once an hour, by the oldest instance alone. */
 static void prune_sometimes(struct bf_schedule *s)
 {
-	struct bf_retention r = { .events_ms = s->config->retention.events_ms, .answers_ms = s->config->retention.answers_ms,
+	struct bf_retention r = { .events_ms = s->config->retention.events_ms,
+		.answers_ms = s->config->retention.answers_ms,
 		.enrichment_log_ms = s->config->retention.enrichment_log_ms,
-		.api_usage_ms = s->config->retention.api_usage_ms, .audit_ms = s->config->retention.audit_ms,
+		.api_usage_ms = s->config->retention.api_usage_ms,
+		.audit_ms = s->config->retention.audit_ms,
 		.job_status_ms = s->config->retention.job_status_ms };
 
 	if (!s->pulse.n_instances || s->pulse.instance_ids[0] != s->instance_id || s->prune_op)
@@ -181,8 +192,10 @@ static void keep(struct bf_schedule *s, const struct bf_pulse *p)
 	bf_arena_free(s->pulse_arena);
 	s->pulse_arena = bf_arena_new();
 	s->pulse = *p;
-	s->pulse.instance_ids = copy(s->pulse_arena, p->instance_ids, (size_t)p->n_instances * sizeof *p->instance_ids);
-	s->pulse.orphans = copy(s->pulse_arena, p->orphans, (size_t)p->n_orphans * sizeof *p->orphans);
+	s->pulse.instance_ids = copy(
+		s->pulse_arena, p->instance_ids, (size_t)p->n_instances * sizeof *p->instance_ids);
+	s->pulse.orphans =
+		copy(s->pulse_arena, p->orphans, (size_t)p->n_orphans * sizeof *p->orphans);
 	closures = copy(s->pulse_arena, p->closures, (size_t)p->n_closures * sizeof *closures);
 	for (int i = 0; i < p->n_closures; i++)
 		closures[i].reason = bf_arena_strdup(s->pulse_arena, p->closures[i].reason);
@@ -206,7 +219,7 @@ static void beaten(void *ctx, const struct bf_error *err, const struct bf_pulse 
 	keep(s, p);
 	bf_providers_pulse(s->providers, s->instance_id, s->alone, &s->pulse);
 	if (!s->draining) {
-		if (!s->timer_begun) {	/* not before: a run is measured by the quota the pulse tells */
+		if (!s->timer_begun) { /* not before: a run is measured by the quota the pulse tells */
 			s->timer_begun = true;
 			timer_begin(s);
 		}
@@ -226,7 +239,8 @@ static void pulse(struct bf_schedule *s)
 	struct bf_month_ref *mine = bf_xcalloc(HELD_MAX, sizeof *mine);
 	int n = bf_months_refs(s->months, mine, HELD_MAX, false);
 
-	s->pulse_op = bf_store_pulse(s->store, mine, n, s->config->scheduler.stuck_after_ms, beaten, s);
+	s->pulse_op =
+		bf_store_pulse(s->store, mine, n, s->config->scheduler.stuck_after_ms, beaten, s);
 	free(mine);
 }
 
@@ -241,5 +255,6 @@ const struct bf_pulse *bf_schedule_last_pulse(const struct bf_schedule *s, int64
 
 int64_t pulse_db_wall_us(const struct bf_schedule *s)
 {
-	return s->have_pulse ? s->pulse.db_wall_us + (int64_t)(bf_now_us() - s->pulse_us) : bf_wall_us();
+	return s->have_pulse ? s->pulse.db_wall_us + (int64_t)(bf_now_us() - s->pulse_us)
+			     : bf_wall_us();
 }

@@ -1,15 +1,15 @@
 /* Claims, the lock session's comings and goings, and the locks of months that ended. */
+#include "schedule.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "schedule.h"
 
 #define UNLOCK_GATHER_MS 200
-#define HELLO_AGAIN_MS 1000
-#define HELD_MAX 4096
+#define HELLO_AGAIN_MS   1000
+#define HELD_MAX         4096
 
-struct bf_schedule *bf_schedule_new(struct bf_loop *loop, struct bf_store *store, struct bf_months *months,
-				    struct bf_providers *providers, const struct bf_config *config)
+struct bf_schedule *bf_schedule_new(struct bf_loop *loop, struct bf_store *store,
+	struct bf_months *months, struct bf_providers *providers, const struct bf_config *config)
 {
 	struct bf_schedule *s = bf_xcalloc(1, sizeof *s);
 
@@ -58,7 +58,8 @@ static void held_add(struct held *h, const struct bf_month_ref *ref)
 static bool ref_in(const struct bf_month_ref *ref, const struct bf_month_ref *refs, int n)
 {
 	for (int i = 0; i < n; i++)
-		if (refs[i].year == ref->year && refs[i].month == ref->month && refs[i].fence == ref->fence)
+		if (refs[i].year == ref->year && refs[i].month == ref->month &&
+			refs[i].fence == ref->fence)
 			return true;
 	return false;
 }
@@ -67,7 +68,7 @@ static void unlocked(void *ctx, const struct bf_error *err, enum bf_store_outcom
 {
 	(void)ctx;
 	(void)outcome;
-	if (err)	/* the session is gone, and its locks with it */
+	if (err) /* the session is gone, and its locks with it */
 		bf_log(BF_DEBUG, "locks not let go", BF_E(err));
 }
 
@@ -121,7 +122,8 @@ static void greet_again(void *ctx)
 		greet(s);
 }
 
-static void relocked(void *ctx, const struct bf_error *err, const struct bf_month_ref *lost, int n_lost)
+static void relocked(
+	void *ctx, const struct bf_error *err, const struct bf_month_ref *lost, int n_lost)
 {
 	struct bf_schedule *s = ctx;
 
@@ -135,7 +137,7 @@ static void relocked(void *ctx, const struct bf_error *err, const struct bf_mont
 		bf_months_lost(s->months, &lost[i]);
 	s->greeted = true;
 	s->timer_begun = false;
-	pulse_soon(s, 0);	/* the pulse lets the providers and the timer go on */
+	pulse_soon(s, 0); /* the pulse lets the providers and the timer go on */
 }
 
 static void greeted(void *ctx, const struct bf_error *err, const struct bf_hello *hello)
@@ -152,7 +154,8 @@ static void greeted(void *ctx, const struct bf_error *err, const struct bf_hello
 	}
 	s->instance_id = hello->instance_id;
 	s->alone = hello->alone;
-	bf_log(BF_INFO, "instance registered", BF_I("instance_id", s->instance_id), BF_S("alone", s->alone ? "yes" : "no"));
+	bf_log(BF_INFO, "instance registered", BF_I("instance_id", s->instance_id),
+		BF_S("alone", s->alone ? "yes" : "no"));
 	mine = bf_xcalloc(HELD_MAX, sizeof *mine);
 	n = bf_months_refs(s->months, mine, HELD_MAX, false);
 	s->held.n = 0;
@@ -178,7 +181,9 @@ void bf_schedule_locks_up(struct bf_schedule *s)
 void bf_schedule_locks_down(struct bf_schedule *s)
 {
 	if (s->locks_up)
-		bf_log(BF_WARN, "lock session lost: nothing paid for is sent until its locks are back", BF_I("months", s->held.n));
+		bf_log(BF_WARN,
+			"lock session lost: nothing paid for is sent until its locks are back",
+			BF_I("months", s->held.n));
 	s->locks_up = s->greeted = false;
 	bf_providers_hold(s->providers, true);
 	bf_op_cancel(s->hello_op);
@@ -215,8 +220,8 @@ static void claimed(void *ctx, const struct bf_error *err, const struct bf_claim
 	free(c);
 }
 
-struct bf_op *bf_schedule_claim(struct bf_schedule *s, int batch_size, int year_a, int year_b, bool force_retry,
-				bf_store_claim_done *done, void *ctx)
+struct bf_op *bf_schedule_claim(struct bf_schedule *s, int batch_size, int year_a, int year_b,
+	bool force_retry, bf_store_claim_done *done, void *ctx)
 {
 	struct claim_for *c = bf_xcalloc(1, sizeof *c);
 
@@ -225,7 +230,7 @@ struct bf_op *bf_schedule_claim(struct bf_schedule *s, int batch_size, int year_
 	c->done = done;
 	c->ctx = ctx;
 	bf_store_claim(s->store, BF_CLAIM_SCHEDULE, batch_size, year_a < year_b ? year_a : year_b,
-	    year_a < year_b ? year_b : year_a, force_retry, claimed, c);
+		year_a < year_b ? year_b : year_a, force_retry, claimed, c);
 	return &c->op;
 }
 
@@ -244,7 +249,8 @@ static void harvested(void *ctx, const struct bf_error *err, const struct bf_har
 	free(c);
 }
 
-struct bf_op *bf_schedule_harvest(struct bf_schedule *s, const struct bf_harvest *harvest, bf_store_harvest_done *done, void *ctx)
+struct bf_op *bf_schedule_harvest(struct bf_schedule *s, const struct bf_harvest *harvest,
+	bf_store_harvest_done *done, void *ctx)
 {
 	struct claim_for *c = bf_xcalloc(1, sizeof *c);
 
@@ -270,7 +276,7 @@ bool bf_schedule_draining(const struct bf_schedule *s)
 
 const char *bf_schedule_blocked(const struct bf_schedule *s)
 {
-	static char why[600];	/* for the caller's next line only; one loop, one thread */
+	static char why[600]; /* for the caller's next line only; one loop, one thread */
 	const char *gemini, *xai;
 
 	if (s->draining)

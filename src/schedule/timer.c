@@ -2,13 +2,13 @@
  * The built-in timer. When it is due is computed from the cron expression by the database's clock; whose run it is decides the
  * database, so that several instances fire once together and a run missed while all were down is caught up once.
  */
-#include <stdlib.h>
 #include "schedule.h"
+#include <stdlib.h>
 
-#define NAME "schedule"
-#define LOOK_MS 60000			/* clocks may step: never sleep longer than this */
+#define NAME     "schedule"
+#define LOOK_MS  60000 /* clocks may step: never sleep longer than this */
 #define AGAIN_MS 5000
-#define TRIES 12
+#define TRIES    12
 
 static void arm(struct bf_schedule *s);
 static void claim_run(struct bf_schedule *s);
@@ -50,7 +50,11 @@ static void arm(struct bf_schedule *s)
 	if (!s->cron_on || s->draining || s->next_run < 0)
 		return;
 	ms = s->next_run * 1000 - pulse_db_wall_us(s) / 1000;
-	s->cron_timer = bf_timer_start(s->loop, ms < 0 ? 0 : ms < LOOK_MS ? ms + 1 : LOOK_MS, fired, s);
+	s->cron_timer = bf_timer_start(s->loop,
+		ms < 0                 ? 0
+			: ms < LOOK_MS ? ms + 1
+				       : LOOK_MS,
+		fired, s);
 }
 
 /* ---- a run ---- */
@@ -69,7 +73,8 @@ static void claimed(void *ctx, const struct bf_error *err, const struct bf_claim
 	if (err)
 		bf_log(BF_WARN, "timer run claimed nothing", BF_E(err));
 	else
-		bf_log(BF_INFO, "timer run", BF_I("months", claim->n), BF_I("pending", claim->totals.pending));
+		bf_log(BF_INFO, "timer run", BF_I("months", claim->n),
+			BF_I("pending", claim->totals.pending));
 	(void)s;
 }
 
@@ -77,16 +82,20 @@ static void run(struct bf_schedule *s)
 {
 	int reserve, limit = bf_provider_daily_limit(s->providers, BF_ISBNDB, &reserve);
 	const char *blocked = bf_schedule_blocked(s);
-	int n = timer_batch(s->config->scheduler.batch_size, s->have_pulse ? s->pulse.isbndb_used : 0,
-	    s->config->provider[BF_ISBNDB].enabled ? limit - reserve : 0, s->config->alerts.quota_throttle_percent);
+	int n = timer_batch(s->config->scheduler.batch_size,
+		s->have_pulse ? s->pulse.isbndb_used : 0,
+		s->config->provider[BF_ISBNDB].enabled ? limit - reserve : 0,
+		s->config->alerts.quota_throttle_percent);
 
 	if (blocked) {
 		bf_log(BF_WARN, "timer run skipped", BF_S("reason", blocked));
 		return;
 	}
 	if (n < s->config->scheduler.batch_size)
-		bf_log(BF_INFO, "timer run throttled by the quota", BF_I("months", n), BF_I("used", s->pulse.isbndb_used));
-	bf_schedule_claim(s, n, s->config->scheduler.year_start, s->config->scheduler.year_end, false, claimed, s);
+		bf_log(BF_INFO, "timer run throttled by the quota", BF_I("months", n),
+			BF_I("used", s->pulse.isbndb_used));
+	bf_schedule_claim(s, n, s->config->scheduler.year_start, s->config->scheduler.year_end,
+		false, claimed, s);
 }
 
 static void run_claimed(void *ctx, const struct bf_error *err, enum bf_store_outcome outcome)
@@ -126,7 +135,8 @@ static void last_run_known(void *ctx, const struct bf_error *err, int64_t last_r
 	missed = bf_cron_prev(&s->cron, s->config->scheduler.timezone, now);
 	if (last_run < 0 || missed < 0 || missed <= last_run || !s->config->scheduler.catch_up)
 		return;
-	bf_log(BF_INFO, "a timer run was missed while down: caught up once", BF_I("scheduled", missed));
+	bf_log(BF_INFO, "a timer run was missed while down: caught up once",
+		BF_I("scheduled", missed));
 	s->firing = missed;
 	s->cron_tries = 0;
 	claim_run(s);
@@ -137,7 +147,8 @@ void timer_begin(struct bf_schedule *s)
 	if (!s->cron_on || s->draining)
 		return;
 	if (s->next_run < 0)
-		s->next_run = bf_cron_next(&s->cron, s->config->scheduler.timezone, pulse_db_wall_us(s) / 1000000);
+		s->next_run = bf_cron_next(
+			&s->cron, s->config->scheduler.timezone, pulse_db_wall_us(s) / 1000000);
 	if (!s->cron_op)
 		s->cron_op = bf_store_timer_last(s->store, NAME, last_run_known, s);
 	arm(s);
@@ -150,8 +161,9 @@ void timer_configure(struct bf_schedule *s)
 
 	/* validated with the configuration */
 	s->cron_on = expr && expr[0] && bf_cron_parse(&s->cron, expr, &err);
-	s->next_run = s->cron_on ?
-	    bf_cron_next(&s->cron, s->config->scheduler.timezone, pulse_db_wall_us(s) / 1000000) : -1;
+	s->next_run = s->cron_on ? bf_cron_next(&s->cron, s->config->scheduler.timezone,
+					   pulse_db_wall_us(s) / 1000000)
+				 : -1;
 	arm(s);
 }
 
