@@ -54,13 +54,21 @@ static bool salvage_open(struct salvage *s, size_t i)
 	return true;
 }
 
+/* Only white space from one place up to another; the text need not end in a NUL. */
+static bool salvage_is_blank(const struct salvage *s, size_t from, size_t to)
+{
+	while (from < to && strchr(" \t\n\r", s->text[from]) && s->text[from])
+		from++;
+	return from == to;
+}
+
 /* Closes a container at i; false when the bracket does not fit or all is closed. */
 static bool salvage_close(struct salvage *s, size_t i)
 {
 	if (s->depth == 0 || s->closer[s->depth - 1] != s->text[i])
 		return false;
 	if (s->depth == s->array_depth) {
-		if (strspn(s->text + s->array_start, " \t\n\r") < i - s->array_start)
+		if (!salvage_is_blank(s, s->array_start, i))
 			s->elements++;
 		s->array_depth = 0;
 	}
