@@ -133,6 +133,7 @@ def test_thirty_kills(daemon, db, sandbox):
     slowest = db.value("SELECT coalesce(max(extract(epoch FROM r.at - k.at)), 0) FROM backfill_events r, LATERAL ("
                        " SELECT max(at) AS at FROM backfill_events e WHERE e.year = r.year AND e.month = r.month"
                        " AND e.id < r.id) AS k WHERE r.event = 'rescued' AND r.from_stage <> 'claimed'")
+    print(f"longest rescue {float(slowest):.1f} s")
     assert float(slowest) <= 12     # the last step before the kill, then at most 10 s
 
 
