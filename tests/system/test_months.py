@@ -236,7 +236,8 @@ def test_killed_while_asking(daemon, db, sandbox):
     d = daemon(FEW)
     d.seed(2024, 2024)
     d.schedule(batch_size=1)
-    wait_until(lambda: set(answers(db, 2024, 12)) == {"gemini"}, 30, "gemini's answer stored")
+    wait_until(lambda: set(answers(db, 2024, 12)) == {"gemini"} and sandbox.counters("xai")["requests"] == 1, 30,
+               "gemini's answer stored, xai asked")
     d.kill9()
     d.restart()
     row = wait_done(db, 2024, 12)
