@@ -64,6 +64,19 @@ int  bf_tally_new(struct bf_providers *);
 void bf_tally_free(struct bf_providers *, int id);
 bool bf_tally_read(const struct bf_providers *, int id, struct bf_tally *ret);
 
+/* ---- look-up of known ISBNs, for enrichment: one request for many ---- */
+int bf_lookup_max(enum bf_provider_id);			/* ISBNs one request may have; 0: this provider has no look-up */
+/* err classes as in bf_generate_done; QUOTA also when fewer units are left than ISBNs asked. Records: those found, each with its isbn13
+ * among the asked ones (another spelling of the record's own); what was asked and is not among them is a definite miss. */
+typedef void bf_lookup_done(void *ctx, const struct bf_error *err, const struct bf_record *, size_t n, int64_t latency_ms);
+struct bf_op *bf_lookup_start(struct bf_providers *, enum bf_provider_id, const char *const *isbns, size_t n, bf_lookup_done *, void *ctx);
+/* Units that may still be asked for today, as last seen (daily limit and reserve considered); -1: no limit. */
+int64_t bf_provider_units_left(const struct bf_providers *, enum bf_provider_id);
+/* USABLE; LEFT_OUT: disabled or without key, nobody waits for it; CLOSED: refused key, open circuit, no quota: it will come back.
+ * ret_wait_ms: when to look again (CLOSED only; circuit's or quota's end, else 15 min). */
+enum bf_standing { BF_USABLE, BF_LEFT_OUT, BF_CLOSED };
+enum bf_standing bf_provider_standing(struct bf_providers *, enum bf_provider_id, int64_t *ret_wait_ms);
+
 /* ---- figures for /metrics, /readyz and the log ---- */
 #define BF_OUTCOMES 13
 #define BF_HTTP_LATENCY_BUCKETS 12

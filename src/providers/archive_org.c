@@ -8,8 +8,11 @@
 #include <strings.h>
 #include "wire.h"
 
-#define LABEL    "archive_org search"
-#define TERM_MAX 300
+#define LABEL           "archive_org search"
+#define TERM_MAX        300
+#define BULK_MAX        25 /* two spellings each: the URL stays under 2 kB */
+#define BULK_ROWS       "200"
+#define ISBNS_OF_A_BOOK 6 /* a document with more of them is no book, whatever it is called */
 #define FIELDS                                                                                    \
 	"&fl%5B%5D=identifier&fl%5B%5D=title&fl%5B%5D=creator&fl%5B%5D=isbn&fl%5B%5D=date&fl%5B%" \
 	"5D=year"                                                                                 \
@@ -27,21 +30,19 @@ static const char *inverted(struct bf_arena *arena, const char *name)
 
 /* Inside a quoted phrase only quotes and backslashes would be read as syntax, and those are gone.
  * Most creators are inverted, and a phrase keeps its order: both orders are asked for. */
-static bool build(const struct provider_ask *ask, const struct bf_provider_config *config,
-	struct bf_arena *arena, struct provider_request *ret, struct bf_error *err)
+static const char *search_query(
+	const struct provider_ask *ask, struct bf_arena *arena, struct bf_error *err)
 {
 	const char *title, *author = NULL, *other, *q;
 	struct terms terms;
 
-	if (ask->kind != PROVIDER_SEARCH)
-		return provider_unsupported(LABEL, err);
 	if (!terms_of(ask->book, arena, &terms, err))
-		return false;
+		return NULL;
 	title = terms_phrase(arena, terms.title);
 	if (title == NULL) {
 		bf_error_set(
 			err, BF_ERR_PERMANENT, "%s: nothing in the title can be asked for", LABEL);
-		return false;
+		return NULL;
 	}
 	if (terms.author != NULL)
 		author = terms_phrase(arena, terms.author);
@@ -54,10 +55,53 @@ static bool build(const struct provider_ask *ask, const struct bf_provider_confi
 			: bf_arena_printf(arena, "%s AND (creator:(\"%s\") OR creator:(\"%s\"))", q,
 				  author, other);
 	}
-	q = bf_arena_printf(arena, "%s AND mediatype:texts", q);
+	return bf_arena_printf(arena, "%s AND mediatype:texts", q);
+}
+
+/* Items were catalogued with the ISBN that stood in the book, of either length. */
+static const char *isbns_query(
+	const struct provider_ask *ask, struct bf_arena *arena, struct bf_error *err)
+{
+	char isbn10[11];
+	struct bf_buf q;
+	size_t i;
+
+	if (ask->n_isbns == 0 || ask->n_isbns > BULK_MAX) {
+		bf_error_set(err, BF_ERR_BUG, "%s: %zu ISBNs in one query, 1 to %d are possible",
+			LABEL, ask->n_isbns, BULK_MAX);
+		return NULL;
+	}
+	bf_buf_init(&q, BULK_MAX * 64 + 64);
+	bf_buf_adds(&q, "isbn:(");
+	for (i = 0; i < ask->n_isbns; i++) {
+		bf_buf_addf(&q, "%s%s", i > 0 ? " OR " : "", ask->isbns[i]);
+		if (bf_isbn10_from13(ask->isbns[i], isbn10))
+			bf_buf_addf(&q, " OR %s", isbn10);
+	}
+	bf_buf_adds(&q, ") AND mediatype:texts");
+	return provider_arena_buf(arena, &q);
+}
+
+/* GET advancedsearch.php with either query. */
+static bool build(const struct provider_ask *ask, const struct bf_provider_config *config,
+	struct bf_arena *arena, struct provider_request *ret, struct bf_error *err)
+{
+	const char *q = NULL, *rows = "10";
+
+	switch (ask->kind) {
+	case PROVIDER_GENERATE:
+	case PROVIDER_LIMITS: return provider_unsupported(LABEL, err);
+	case PROVIDER_SEARCH: q = search_query(ask, arena, err); break;
+	case PROVIDER_BULK:
+		q = isbns_query(ask, arena, err);
+		rows = BULK_ROWS;
+		break;
+	}
+	if (q == NULL)
+		return false;
 	ret->method = "GET";
-	ret->url = bf_arena_printf(arena, "%s/advancedsearch.php?q=%s%s&rows=10&page=1&output=json",
-		config->base_url, provider_escape(arena, q), FIELDS);
+	ret->url = bf_arena_printf(arena, "%s/advancedsearch.php?q=%s%s&rows=%s&page=1&output=json",
+		config->base_url, provider_escape(arena, q), FIELDS, rows);
 	ret->units = 1;
 	provider_header(ret, "Accept", "application/json");
 	return true;
@@ -121,8 +165,25 @@ static const char *publisher(struct bf_jval value, struct bf_arena *arena)
 	return colon != NULL ? provider_trim(arena, colon + 3) : text;
 }
 
+/* Whether a document is one of the books that were asked for by ISBN, and nothing else. */
+static bool was_asked(const struct provider_ask *ask, const struct record_isbns *set)
+{
+	size_t i, k;
+
+	if (set->n > ISBNS_OF_A_BOOK)
+		return false;
+	for (i = 0; i < ask->n_isbns; i++) {
+		for (k = 0; k < set->n; k++) {
+			if (strcmp(set->isbn[k], ask->isbns[i]) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
 /* One document. */
-static void add_doc(struct record_list *list, struct bf_jval doc, struct bf_arena *arena)
+static void add_doc(const struct provider_ask *ask, struct record_list *list, struct bf_jval doc,
+	struct bf_arena *arena)
 {
 	const char *identifier = provider_text(bf_json_get(doc, "identifier"), arena);
 	const char *title = without_tail(arena, provider_text(bf_json_get(doc, "title"), arena));
@@ -130,6 +191,9 @@ static void add_doc(struct record_list *list, struct bf_jval doc, struct bf_aren
 	struct bf_record *r;
 
 	if (title == NULL || is_pallet(identifier))
+		return;
+	record_isbn_add_list(&set, bf_json_get(doc, "isbn"), arena);
+	if (ask->kind == PROVIDER_BULK && !was_asked(ask, &set))
 		return;
 	r = record_new(list, arena);
 	r->title = title;
@@ -146,7 +210,6 @@ static void add_doc(struct record_list *list, struct bf_jval doc, struct bf_aren
 		r->cover_url = record_cover(arena,
 			bf_arena_printf(arena, "https://archive.org/services/img/%s",
 				provider_escape(arena, identifier)));
-	record_isbn_add_list(&set, bf_json_get(doc, "isbn"), arena);
 	record_isbn_take(&set, arena, r);
 }
 
@@ -160,7 +223,6 @@ static void parse(const struct provider_ask *ask, const struct bf_http_reply *re
 	const char *error;
 	struct bf_json *json;
 
-	(void)ask;
 	ret->retry_after_ms = reply->retry_after_ms;
 	outcome = provider_keyless(reply->status, ret);
 	json = provider_json(reply, arena, ret);
@@ -178,7 +240,7 @@ static void parse(const struct provider_ask *ask, const struct bf_http_reply *re
 				      : provider_excerpt(arena, reply->body, reply->body_len));
 	} else if (bf_json_type(docs) == BF_J_ARRAY) {
 		for (v = bf_json_first(docs); bf_json_type(v) != BF_J_ABSENT; v = bf_json_next(v))
-			add_doc(&list, v, arena);
+			add_doc(ask, &list, v, arena);
 		record_answer(&list, ret);
 	} else if (bf_json_type(bf_json_get(root, "error")) != BF_J_ABSENT) {
 		provider_fail(ret, arena, OUTCOME_UPSTREAM, reply,
@@ -195,6 +257,7 @@ const struct provider_ops provider_archive_org = {
 	.max_body = 4 * 1024 * 1024,
 	.max_redirects = 3,
 	.paid = false,
+	.bulk_max = BULK_MAX,
 	.build = build,
 	.parse = parse,
 };

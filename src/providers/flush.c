@@ -1,5 +1,5 @@
 /*
- * The flusher: what the months found out, what may be cached and what was spent is gathered for part of a second and written in
+ * The flusher: what the months found out, what may be cached or kept and what was spent is gathered for part of a second and written in
  * one statement for all months. One flush is under way at a time; it is repeated under its own id until the database has it,
  * so that a lost acknowledgement neither loses nor doubles anything.
  */
@@ -29,6 +29,8 @@ struct batch {
 	int n_cache, cap_cache;
 	struct bf_usage *usage;
 	int n_usage, cap_usage;
+	struct bf_record_put *kept;
+	int n_kept, cap_kept;
 	struct bf_arena *arena;
 	uint64_t id_hi, id_lo;
 };
@@ -60,13 +62,14 @@ static void batch_release(struct batch *b)
 	}
 	free(b->cache);
 	free(b->usage);
+	free(b->kept);
 	bf_arena_free(b->arena);
 	memset(b, 0, sizeof *b);
 }
 
 static bool batch_is_empty(const struct batch *b)
 {
-	return TAILQ_EMPTY(&b->records) && !b->n_cache && !b->n_usage;
+	return TAILQ_EMPTY(&b->records) && !b->n_cache && !b->n_usage && !b->n_kept;
 }
 
 static void timer_fired(void *ctx)
@@ -151,7 +154,9 @@ static void send_flying(struct flusher *f)
 		.cache = b->cache,
 		.n_cache = b->n_cache,
 		.usage = b->usage,
-		.n_usage = b->n_usage };
+		.n_usage = b->n_usage,
+		.records = b->kept,
+		.n_records = b->n_kept };
 
 	f->op = bf_store_flush(f->p->store, &flush_it, flushed, f);
 }
@@ -230,6 +235,30 @@ void flusher_cache(struct flusher *f, const struct bf_cache_put *put)
 	copy->title_key = bf_arena_strdup(b->arena, put->title_key);
 	copy->author_key = bf_arena_strdup(b->arena, put->author_key);
 	copy->isbn13 = bf_arena_strdup(b->arena, put->isbn13);
+	copy->record_json = bf_arena_strdup(b->arena, put->record_json);
+	arm(f, GATHER_MS);
+}
+
+/* Once each. Whose companion it was stays known, though another question may have chosen it itself. */
+void flusher_keep(struct flusher *f, const struct bf_record_put *put)
+{
+	struct batch *b = &f->gathering;
+	struct bf_record_put *copy;
+
+	for (int i = 0; i < b->n_kept; i++) {
+		struct bf_record_put *old = &b->kept[i];
+
+		if (old->provider != put->provider || strcmp(old->isbn13, put->isbn13) != 0)
+			continue;
+		if (!strcmp(old->for_isbn, old->isbn13))
+			old->for_isbn = bf_arena_strdup(b->arena, put->for_isbn);
+		return;
+	}
+	b->kept = grow(b->kept, b->n_kept, &b->cap_kept, sizeof *b->kept);
+	copy = &b->kept[b->n_kept++];
+	copy->provider = put->provider;
+	copy->isbn13 = bf_arena_strdup(b->arena, put->isbn13);
+	copy->for_isbn = bf_arena_strdup(b->arena, put->for_isbn);
 	copy->record_json = bf_arena_strdup(b->arena, put->record_json);
 	arm(f, GATHER_MS);
 }

@@ -1,6 +1,6 @@
 /*
- * The queue before each provider: a call waits for a free place (concurrency), a unit of the quota, counted in the database
- * before it is sent, and its slot in time. What may not be asked now is answered at once, so that the chain goes on.
+ * The queue before each provider: a call waits for a free place (concurrency), its units of the quota, counted in the
+ * database before it is sent, and its slot in time. What may not be asked now is answered at once, so that the chain goes on.
  */
 #include "gate_call.h"
 #include <stdio.h>
@@ -17,7 +17,7 @@ static const struct bf_provider_config *conf_of(const struct lane *lane)
 	return lane->conf;
 }
 
-/* A unit and the month's count are taken in the database first: paid calls, and those with a daily limit. */
+/* Units and the month's count are taken in the database first: paid calls, and those with a daily limit. */
 static bool needs_reservation(const struct lane *lane)
 {
 	return lane->ops->paid || lane_daily_limit(lane) > 0;
@@ -31,15 +31,19 @@ bool lane_out_of_quota(const struct lane *lane)
 		(circuit_blocks(lane) && lane->circuit.kind == BF_CLOSURE_QUOTA);
 }
 
-const char *lane_unusable(struct lane *lane)
+bool lane_left_out(const struct lane *lane)
 {
 	const struct bf_provider_config *conf = conf_of(lane);
+
+	return !conf->enabled || (conf->needs_key && !conf->api_key);
+}
+
+const char *lane_unusable(struct lane *lane)
+{
 	uint64_t now = bf_now_us();
 
-	if (!conf->enabled)
-		return "disabled";
-	if (conf->needs_key && !conf->api_key)
-		return "no api key";
+	if (lane_left_out(lane))
+		return conf_of(lane)->enabled ? "no api key" : "disabled";
 	if (lane->off[0])
 		return lane->off;
 	if (lane->p->draining)
@@ -105,7 +109,17 @@ static void call_free(struct gate_call *call)
 	free(call);
 }
 
-/* A unit that was counted and never sent goes back with the next flush. */
+static void give_back_units(const struct lane *lane, const struct bf_month_ref *ref, int units)
+{
+	flusher_usage(lane->p->flusher,
+		&(struct bf_usage){ .provider = lane->ops->id,
+			.year = ref->year,
+			.month = ref->month,
+			.fence = ref->fence,
+			.units_unused = units });
+}
+
+/* Units that were counted and never sent go back with the next flush. */
 static void give_back(struct gate_call *call)
 {
 	const struct gate_ask *ask = &call->ask;
@@ -113,12 +127,8 @@ static void give_back(struct gate_call *call)
 	if (!call->reserved)
 		return;
 	call->reserved = false;
-	flusher_usage(call->lane->p->flusher,
-		&(struct bf_usage){ .provider = ask->provider,
-			.year = ask->dry_run ? 0 : ask->ref.year,
-			.month = ask->dry_run ? 0 : ask->ref.month,
-			.fence = ask->dry_run ? 0 : ask->ref.fence,
-			.units_unused = 1 });
+	give_back_units(
+		call->lane, ask->dry_run ? &(struct bf_month_ref){ 0 } : &ask->ref, call->units);
 }
 
 static void probe_gone(struct gate_call *call)
@@ -192,13 +202,25 @@ void call_enqueue(struct gate_call *call)
 }
 
 /* ---- reservation ---- */
+/* A bulk call that got less than it needs says nothing about others that need less. */
+static void not_granted(struct gate_call *call)
+{
+	char why[80];
+
+	if (call->units == 1)
+		strlcpy(why, "out of quota", sizeof why);
+	else
+		snprintf(why, sizeof why, "fewer than %d units left", call->units);
+	call_fail_later(call, BF_ERR_QUOTA, why);
+}
+
 static void reserved_one(
 	struct lane *lane, struct gate_call *call, const struct bf_reserved *reserved, int i)
 {
-	if (!call) /* cancelled while its unit was being counted */
+	if (!call) /* cancelled while its units were being counted */
 		return;
 	lane->n_waiting--;
-	if (reserved->granted[i] > 0) {
+	if (reserved->granted[i] == call->units) {
 		call->reserved = true;
 		call->state = CALL_READY;
 		TAILQ_INSERT_TAIL(&lane->ready, call, link);
@@ -210,7 +232,7 @@ static void reserved_one(
 		call_fail_later(
 			call, BF_ERR_CANCELLED, "the month belongs to another instance now");
 	else
-		call_fail_later(call, BF_ERR_QUOTA, "out of quota");
+		not_granted(call);
 }
 
 struct reservation { /* what was asked for, should a call be cancelled before the answer */
@@ -219,16 +241,12 @@ struct reservation { /* what was asked for, should a call be cancelled before th
 	int n;
 };
 
-static void give_back_cancelled(
-	const struct reservation *r, int i, const struct bf_reserved *reserved)
+/* What was granted to a call that is gone, and what is too little for its call. */
+static void give_back_idle(const struct reservation *r, int i, const struct gate_call *call,
+	const struct bf_reserved *reserved)
 {
-	if (reserved->granted[i] > 0)
-		flusher_usage(r->lane->p->flusher,
-			&(struct bf_usage){ .provider = r->lane->ops->id,
-				.year = r->want[i].ref.year,
-				.month = r->want[i].ref.month,
-				.fence = r->want[i].ref.fence,
-				.units_unused = reserved->granted[i] });
+	if (reserved->granted[i] > 0 && (!call || reserved->granted[i] != call->units))
+		give_back_units(r->lane, &r->want[i].ref, reserved->granted[i]);
 }
 
 static void reservation_failed(
@@ -268,13 +286,28 @@ static void pump_at(struct lane *lane, uint64_t when_us)
 		when_us > now ? (int64_t)((when_us - now + 999) / 1000) : 0, pump_again, lane);
 }
 
+/* What the count said: for the figures, and for everybody when not even one unit was left. */
+static void quota_seen(struct lane *lane, const struct bf_reserved *reserved, bool none_left)
+{
+	uint64_t now = bf_now_us();
+
+	lane->figures.quota_used = reserved->used;
+	lane->quota_day_ends_us =
+		now + (uint64_t)(reserved->reset_in_ms > 0 ? reserved->reset_in_ms : 60000) * 1000;
+	if (!none_left || lane->quota_until_us > now)
+		return;
+	lane->quota_until_us = lane->quota_day_ends_us;
+	bf_log(BF_WARN, "daily quota used up", BF_S("provider", bf_provider_names[lane->ops->id]),
+		BF_I("used", reserved->used), BF_S("reset_at", reserved->reset_at));
+}
+
 static void reserve_done(void *ctx, const struct bf_error *err, const struct bf_reserved *reserved)
 {
 	struct reservation *r = ctx;
 	struct lane *lane = r->lane;
 	struct gate_call *calls[64];
 	int n = lane->n_reserving;
-	bool short_of_units = false;
+	bool none_left = false;
 
 	memcpy(calls, lane->reserving, sizeof calls);
 	lane->n_reserving = 0;
@@ -288,21 +321,12 @@ static void reserve_done(void *ctx, const struct bf_error *err, const struct bf_
 		pump_at(lane, bf_now_us() + 1000000);
 		return;
 	}
-	lane->figures.quota_used = reserved->used;
 	for (int i = 0; i < n; i++) {
-		if (!calls[i])
-			give_back_cancelled(r, i, reserved);
-		else if (!reserved->granted[i] && !reserved->lost[i])
-			short_of_units = true;
+		give_back_idle(r, i, calls[i], reserved);
+		if (calls[i] && calls[i]->units == 1 && !reserved->granted[i] && !reserved->lost[i])
+			none_left = true;
 	}
-	if (short_of_units && !lane->quota_until_us) {
-		lane->quota_until_us = bf_now_us() +
-			(uint64_t)(reserved->reset_in_ms > 0 ? reserved->reset_in_ms : 60000) *
-				1000;
-		bf_log(BF_WARN, "daily quota used up",
-			BF_S("provider", bf_provider_names[lane->ops->id]),
-			BF_I("used", reserved->used), BF_S("reset_at", reserved->reset_at));
-	}
+	quota_seen(lane, reserved, none_left);
 	for (int i = 0; i < n; i++)
 		reserved_one(lane, calls[i], reserved, i);
 	lane->reservation = NULL;
@@ -344,7 +368,7 @@ static void reserve(struct lane *lane)
 		lane->reserving[r->n] = call;
 		if (!call->ask.dry_run)
 			r->want[r->n].ref = call->ask.ref;
-		r->want[r->n++].units = 1;
+		r->want[r->n++].units = call->units;
 	}
 	lane->n_reserving = r->n;
 	lane->reserve_op = bf_store_reserve(lane->p->store, lane->ops->id, lane_daily_limit(lane),
@@ -392,7 +416,7 @@ static void fail_unusable(struct lane *lane, const char *why)
 	TAILQ_FOREACH_SAFE (call, &lane->queued, link, next)
 		if (!call->probe)
 			call_fail_later(call, unusable_class(lane), text);
-	/* A unit that is counted already may be used although no further one is left. */
+	/* What is counted already may be used although no further one is left. */
 	TAILQ_FOREACH_SAFE (call, &lane->ready, link, next)
 		if (!call->probe &&
 			!(call->reserved && lane->quota_until_us > bf_now_us() &&
@@ -455,6 +479,15 @@ void gate_drain(struct bf_providers *p)
 		}
 }
 
+static int units_of(const struct gate_ask *ask)
+{
+	if (ask->ask.kind == PROVIDER_LIMITS)
+		return 0;
+	return ask->ask.kind == PROVIDER_BULK && provider_table[ask->provider]->bulk_each
+		? (int)ask->ask.n_isbns
+		: 1;
+}
+
 struct gate_call *gate_start_take(struct bf_providers *p, const struct gate_ask *ask,
 	struct bf_arena **arena, gate_done *done, void *ctx)
 {
@@ -464,6 +497,7 @@ struct gate_call *gate_start_take(struct bf_providers *p, const struct gate_ask 
 
 	call->lane = lane;
 	call->ask = *ask;
+	call->units = units_of(ask);
 	call->arena = *arena;
 	*arena = NULL;
 	call->done = done;

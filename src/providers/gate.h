@@ -49,6 +49,7 @@ struct lane {			/* one provider as this process sees it */
 	struct circuit circuit;
 	uint64_t not_before_us;		/* the provider asked us to wait */
 	uint64_t quota_until_us;	/* our own count is at its limit */
+	uint64_t quota_day_ends_us;	/* the day of figures.quota_used is over then; 0: not known, the figure is renewed otherwise */
 	int64_t  told_limit;		/* units a day by the provider's own word; 0 unknown */
 	uint64_t limits_asked_us;
 	char     off[200];		/* key, model or credit refused: off until reload */
@@ -73,6 +74,7 @@ int  lane_daily_limit(const struct lane *);
 int  lane_reserve(const struct lane *);
 void limits_refresh(struct lane *);	/* asks the provider for its limit when that is due */
 bool lane_out_of_quota(const struct lane *);	/* unusable for that reason, and no other */
+bool lane_left_out(const struct lane *);	/* disabled, or without the key it needs */
 
 /* circuit.c */
 void circuit_success(struct lane *);
@@ -89,13 +91,14 @@ struct flusher *flusher_new(struct bf_providers *);
 void flusher_free(struct flusher *);
 void flusher_usage(struct flusher *, const struct bf_usage *);
 void flusher_cache(struct flusher *, const struct bf_cache_put *);
+void flusher_keep(struct flusher *, const struct bf_record_put *);
 
-/* ---- resolution (resolve.c) ---- */
 /* ---- tallies of dry runs (tally.c) ---- */
 struct tally { LIST_ENTRY(tally) link; struct bf_tally t; };
 LIST_HEAD(tallies, tally);
 void tally_add(struct bf_providers *, int64_t id, enum bf_provider_id, int calls, double cost_usd);
 
+/* ---- resolution (resolve.c) ---- */
 struct flight;
 LIST_HEAD(flights, flight);
 

@@ -11,7 +11,8 @@ struct gate_call {
 	struct gate_ask ask;
 	struct bf_arena *arena;		/* owns the ask's strings */
 	int      tries;
-	bool     reserved;		/* a unit is counted for it and not yet sent */
+	int      units;			/* what one try costs: 1, one per ISBN of a bulk call, 0 for asking after limits */
+	bool     reserved;		/* its units are counted and not yet sent */
 	bool     probe;			/* decides the circuit */
 	uint64_t queued_us, sent_us;
 	int64_t  timeout_ms;		/* of the request under way */

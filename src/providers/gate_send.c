@@ -215,20 +215,20 @@ static void count_usage(struct gate_call *call, bool error, const struct provide
 {
 	struct lane *lane = call->lane;
 	const struct gate_ask *ask = &call->ask;
-	const struct bf_provider_config *conf = lane->conf;
 	struct bf_usage usage = { .provider = lane->ops->id, .calls = 1, .errors = error };
 
-	if (ask->ask.kind != PROVIDER_LIMITS && (lane->ops->paid || lane_daily_limit(lane) > 0))
-		usage.units_sent = 1;
+	/* what is counted by ISBN is paid by ISBN; asking after the limits is free */
+	usage.cost_usd = lane->conf->cost_per_call * call->units;
+	if (lane->ops->paid || lane_daily_limit(lane) > 0)
+		usage.units_sent = call->units;
 	if (ask->dry_run) {
-		tally_add(lane->p, ask->ref.fence, lane->ops->id, 1, conf->cost_per_call);
+		tally_add(lane->p, ask->ref.fence, lane->ops->id, 1, usage.cost_usd);
 	} else {
 		usage.year = ask->ref.year;
 		usage.month = ask->ref.month;
 		usage.fence = ask->ref.fence;
 	}
-	usage.cost_usd = conf->cost_per_call;
-	lane->figures.cost_usd += conf->cost_per_call;
+	lane->figures.cost_usd += usage.cost_usd;
 	/* A month's AI answer carries its tokens and cost into the database itself, with its text. */
 	if (answer && ask->dry_run) {
 		usage.tokens_in = answer->tokens_in;
@@ -321,11 +321,13 @@ void call_send(struct gate_call *call, uint64_t due_us)
 	struct provider_request built = { .units = 1 };
 	struct bf_error err;
 
-	if (lane->ops->build(&call->ask.ask, lane->conf, arena, &built, &err)) {
+	if (!lane->ops->build(&call->ask.ask, lane->conf, arena, &built, &err)) {
+		call_fail_later(call, BF_ERR_PERMANENT, err.text);
+	} else if (built.units > call->units) {
+		call_fail_later(call, BF_ERR_BUG, "the request costs more than was counted for it");
+	} else {
 		rate_take(&lane->rate, due_us);
 		launch(call, &built);
-	} else {
-		call_fail_later(call, BF_ERR_PERMANENT, err.text);
 	}
 	bf_arena_free(arena);
 }

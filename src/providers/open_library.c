@@ -340,6 +340,7 @@ const struct provider_ops provider_open_library = {
 	.max_body = 16 * 1024 * 1024,
 	.max_redirects = 3,
 	.paid = false,
+	.bulk_max = BULK_MAX,
 	.build = build,
 	.parse = parse,
 };

@@ -12,7 +12,7 @@
 enum provider_kind {
 	PROVIDER_GENERATE,	/* AIs: name books */
 	PROVIDER_SEARCH,	/* the others: title and author to records */
-	PROVIDER_BULK,		/* isbndb, open_library, wikidata: records of known ISBNs */
+	PROVIDER_BULK,		/* all of the others but google_books: records of known ISBNs */
 	PROVIDER_LIMITS		/* isbndb: what it says of our plan; costs nothing; fills limit_total and limit_left */
 };
 struct provider_ask {
@@ -78,6 +78,8 @@ struct provider_ops {
 	size_t max_body;		/* decompressed */
 	int    max_redirects;
 	bool   paid;			/* needs our locks held: AIs and ISBNdb */
+	int    bulk_max;		/* ISBNs of one bulk call; 0: it takes none */
+	bool   bulk_each;		/* a bulk call costs a unit per ISBN */
 	/* false and *err when the ask cannot be put to this provider (no usable title, ...). */
 	bool (*build)(const struct provider_ask *, const struct bf_provider_config *, struct bf_arena *,
 		      struct provider_request *ret, struct bf_error *err);

@@ -119,8 +119,10 @@ void bf_providers_pulse(
 		alone && live == 1, to_shared);
 	for (int i = 0; i < BF_NPROVIDERS; i++)
 		circuit_adopt(&p->lane[i], pulse);
-	if (pulse->isbndb_used >= 0)
+	if (pulse->isbndb_used >= 0) {
 		p->lane[BF_ISBNDB].figures.quota_used = pulse->isbndb_used;
+		p->lane[BF_ISBNDB].quota_day_ends_us = 0;
+	}
 	if (newcomer)
 		p->hold = false;
 	pump_all(p);

@@ -1,7 +1,7 @@
 /*
  * A book's walk along the chain of providers until a hit is sure enough. The cache answers first; the same question asked twice
  * at once is one request with two waiters; a provider that fails or may not be asked is not "not found": the chain goes on and
- * says so. Each waiter judges the records for its own book.
+ * says so. Each waiter judges the records for its own book, and those that were paid for are kept by their ISBNs.
  */
 #include "gate.h"
 #include <stdio.h>
@@ -9,8 +9,8 @@
 #include <string.h>
 
 #define MISS_TTL_MS (24 * 3600000ll)
-#define RECORD_MAX  4096
 #define ANSWERS_MAX 16384
+#define KEPT_MAX    10 /* records of one answer */
 
 struct resolve;
 LIST_HEAD(waiters, resolve);
@@ -86,43 +86,14 @@ static void note_hit(struct resolve *r, enum bf_provider_id provider, const char
 	bf_jw_end_obj(&r->jw);
 }
 
-/* ---- the record that came with the ISBN, kept for enrichment ---- */
-static void record_field(struct bf_jw *jw, const char *key, const char *text, size_t max)
-{
-	if (!text || !text[0])
-		return;
-	bf_jw_key(jw, key);
-	bf_jw_strn(jw, text, bf_utf8_cut(text, strlen(text), max));
-}
-
+/* The record as it is kept for enrichment; NULL when it fits no form. */
 static char *record_json(const struct bf_record *rec)
 {
 	struct bf_buf buf;
-	struct bf_jw jw;
 	char *text;
 
-	bf_buf_init(&buf, RECORD_MAX);
-	bf_jw_init(&jw, &buf);
-	bf_jw_obj(&jw);
-	record_field(&jw, "isbn13", rec->isbn13, 13);
-	record_field(&jw, "title", rec->title, 300);
-	record_field(&jw, "subtitle", rec->subtitle, 300);
-	record_field(&jw, "authors", rec->authors, 300);
-	record_field(&jw, "publisher", rec->publisher, 120);
-	record_field(&jw, "language", rec->language, 40);
-	record_field(&jw, "binding", rec->binding, 60);
-	record_field(&jw, "date", rec->date, 40);
-	if (rec->pages > 0) {
-		bf_jw_key(&jw, "pages");
-		bf_jw_int(&jw, rec->pages);
-	}
-	record_field(&jw, "cover_url", rec->cover_url, 300);
-	record_field(&jw, "provider_key", rec->provider_key, 100);
-	record_field(&jw, "other_isbns", rec->other_isbns, 280);
-	record_field(&jw, "subjects", rec->subjects, 400);
-	record_field(&jw, "description", rec->description, 1000);
-	bf_jw_end_obj(&jw);
-	text = buf.failed ? NULL : bf_xstrdup(buf.data);
+	bf_buf_init(&buf, BF_RECORD_JSON_MAX);
+	text = bf_record_write(rec, &buf) ? bf_xstrdup(buf.data) : NULL;
 	bf_buf_release(&buf);
 	return text;
 }
@@ -183,6 +154,40 @@ static void cache_answer(struct resolve *r, enum bf_provider_id provider, const 
 			.ttl_ms = isbn13 ? r->p->config->resolution.cache_ttl_ms : MISS_TTL_MS });
 }
 
+/* What has come is not asked for again. A dry run leaves no records. */
+static void keep(struct resolve *r, enum bf_provider_id provider, const char *isbn13,
+	const char *chosen, const char *json)
+{
+	if (!r->dry_run && json)
+		flusher_keep(r->p->flusher,
+			&(struct bf_record_put){ .provider = provider,
+				.isbn13 = isbn13,
+				.for_isbn = chosen,
+				.record_json = json });
+}
+
+/* Other editions of the book that came with the paid answer. */
+static void keep_editions(struct resolve *r, enum bf_provider_id provider,
+	const struct provider_answer *answer, const struct bf_record *chosen)
+{
+	int least = r->p->config->resolution.min_confidence;
+
+	if (provider != BF_ISBNDB || r->dry_run)
+		return;
+	for (size_t i = 0, n = 1; i < answer->n_records && n < KEPT_MAX; i++) {
+		const struct bf_record *rec = &answer->records[i];
+		char why[64], *json;
+
+		if (rec == chosen || !rec->isbn13 || strcmp(rec->isbn13, chosen->isbn13) == 0 ||
+			bf_match_confidence(&r->cand->book, rec, why) < least)
+			continue;
+		json = record_json(rec);
+		keep(r, provider, rec->isbn13, chosen->isbn13, json);
+		free(json);
+		n++;
+	}
+}
+
 /* True when the walk ended here. */
 static bool judge_records(
 	struct resolve *r, enum bf_provider_id provider, const struct provider_answer *answer)
@@ -201,6 +206,8 @@ static bool judge_records(
 		r->record_json = record_json(rec);
 		note_hit(r, provider, "hit", rec->isbn13, confidence, rec->title, why);
 		cache_answer(r, provider, rec->isbn13, confidence, r->record_json);
+		keep(r, provider, rec->isbn13, rec->isbn13, r->record_json);
+		keep_editions(r, provider, answer, rec);
 		found(r, provider, rec->isbn13, confidence);
 		return true;
 	}
@@ -326,6 +333,7 @@ static bool use_cache(struct resolve *r, enum bf_provider_id provider)
 	note_hit(r, provider, "hit", c->isbn13, c->confidence, NULL, "cached");
 	free(r->record_json);
 	r->record_json = c->record_json ? bf_xstrdup(c->record_json) : NULL;
+	keep(r, provider, c->isbn13, c->isbn13, r->record_json);
 	found(r, provider, c->isbn13, c->confidence);
 	return true;
 }

@@ -6,7 +6,7 @@
 #include "wikidata_query.h"
 
 #define LABEL        "wikidata query"
-#define BULK_MAX     100
+#define BULK_MAX     50 /* of 29 spellings each: some 1500 literals are looked up within a turn */
 #define BAN_MS       (24 * 3600 * INT64_C(1000))
 #define RATE_WAIT_MS 60000
 
@@ -238,6 +238,7 @@ const struct provider_ops provider_wikidata = {
 	.max_body = 4 * 1024 * 1024,
 	.max_redirects = 0,
 	.paid = false,
+	.bulk_max = BULK_MAX,
 	.build = build,
 	.parse = parse,
 };

@@ -245,6 +245,29 @@ static void test_wikidata_bulk(void **state)
 	done(&b);
 }
 
+/* Proves that known ISBNs are asked for in both lengths, where there are two, apart from the kind of medium. */
+static void test_archive_bulk(void **state)
+{
+	static const char *const isbns[] = { "9780306406157", "9791034304295", "9780804429573" };
+	struct provider_ask ask = { .kind = PROVIDER_BULK, .isbns = isbns, .n_isbns = 3 };
+	struct built b = build(BF_ARCHIVE_ORG, &ask);
+	int url, headers, body;
+
+	(void)state;
+	assert_true(b.ok);
+	assert_string_equal(b.request.method, "GET");
+	assert_null(b.request.body);
+	assert_int_equal(b.request.units, 1);
+	assert_parameter(b.request.url, "q",
+		"isbn:(9780306406157 OR 0306406152 OR 9791034304295 OR 9780804429573 OR "
+		"080442957X) AND mediatype:texts");
+	assert_parameter(b.request.url, "rows", "200");
+	assert_parameter(b.request.url, "output", "json");
+	assert_non_null(strstr(b.request.url, "fl%5B%5D=isbn"));
+	assert_int_equal(keys_in(&b, &url, &headers, &body), 0);
+	done(&b);
+}
+
 /* Proves that what cannot be asked is refused with a reason: no title, no key, a key with a line
  * break, a wrong kind. */
 static void test_refusals(void **state)
@@ -321,6 +344,7 @@ int main(void)
 		cmocka_unit_test(test_wikidata),
 		cmocka_unit_test(test_wikidata_injection),
 		cmocka_unit_test(test_wikidata_bulk),
+		cmocka_unit_test(test_archive_bulk),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_table),
 	};
