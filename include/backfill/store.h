@@ -22,6 +22,8 @@ void bf_store_free(struct bf_store *);
 enum bf_store_outcome { BF_STORE_DONE, BF_STORE_NOT_MINE, BF_STORE_REFUSED };	/* REFUSED: wrong state, or nothing granted */
 typedef void bf_store_done(void *ctx, const struct bf_error *err, enum bf_store_outcome);
 
+typedef void bf_store_json_done(void *ctx, const struct bf_error *err, const char *json);	/* NULL: not found */
+
 /* ---- a month as claimed ---- */
 struct bf_month_ref { int year, month; int64_t fence; };
 struct bf_month_row {
@@ -98,9 +100,12 @@ struct bf_resolution { struct bf_month_ref ref; int64_t candidate_id; enum bf_ca
 	const char *resolved_by, *answers_json, *record_json; };
 struct bf_cache_put { enum bf_provider_id provider; const char *title_key, *author_key; const char *isbn13; int confidence; const char *record_json; int64_t ttl_ms; };
 struct bf_usage { enum bf_provider_id provider; int year, month; int calls, errors, units_sent, units_unused; int64_t tokens_in, tokens_out; double cost_usd; int64_t fence; };
+/* A record that came with an answer, kept by ISBN so that nobody buys it again. for_isbn: the ISBN chosen for the book the question
+ * was about (another edition's record came along); equal to isbn13 for the chosen one itself. */
+struct bf_record_put { enum bf_provider_id provider; const char *isbn13, *for_isbn, *record_json; };
 struct bf_flush { uint64_t flush_id_hi, flush_id_lo;	/* random: a repeated flush is applied once */
 	const struct bf_resolution *resolutions; int n_resolutions; const struct bf_cache_put *cache; int n_cache;
-	const struct bf_usage *usage; int n_usage; };
+	const struct bf_usage *usage; int n_usage; const struct bf_record_put *records; int n_records; };
 typedef void bf_store_lost_done(void *ctx, const struct bf_error *err, const struct bf_month_ref *lost, int n_lost);
 struct bf_op *bf_store_flush(struct bf_store *, const struct bf_flush *, bf_store_lost_done *, void *ctx);
 /* The end of a month: candidates with one ISBN merged, new ISBNs queued, counters set from the rows, completed; one transaction. */
@@ -151,11 +156,99 @@ struct bf_pulse {
 	int due_retries; int64_t next_retry_ms;		/* -1: none waits */
 	bool paused; const char *pause_note;
 	const struct bf_provider_closure *closures; int n_closures;
-	struct bf_totals totals; int64_t queue_depth;
+	struct bf_totals totals;
+	/* our queue: pending (counting stops at 100000), of those waiting for a later time, in processing, failed (same stop); the age
+	 * of the oldest pending item, 0 for none */
+	int64_t queue_depth, queue_waiting, queue_processing, queue_failed, queue_oldest_s;
 	int64_t isbndb_used; int isbndb_limit_seen;
 };
 typedef void bf_store_pulse_done(void *ctx, const struct bf_error *err, const struct bf_pulse *);
 struct bf_op *bf_store_pulse(struct bf_store *, const struct bf_month_ref *mine, int n, int64_t stuck_after_ms, bf_store_pulse_done *, void *ctx);
+
+/* ---- enrichment: the queue's items (enrichment_queue rows with queued_by = 'backfilld') ----
+ * An item taken has a fence; every write of it says `fence = mine AND status = 'processing'`. An owner whose instance lock is free
+ * (and was free two looks, 4 s apart, before) or whose lease ran out loses its items to the next claim. */
+struct bf_item_ref { char id[37]; int64_t fence; };
+enum bf_item_kind { BF_ITEM_EDITION, BF_ITEM_WORK };	/* entity_type 'edition': an ISBN; 'work': a synthetic work to be tried again */
+struct bf_known_record { bool known, found; const char *record_json; char at[32]; };	/* found false: a definite miss, not older than 30 days */
+struct bf_item {
+	struct bf_item_ref ref;
+	enum bf_item_kind kind;
+	const char *key;			/* entity_key: ISBN in any spelling (adopted items), or a work_key */
+	int retry_count, max_retries;
+	struct bf_known_record known[BF_NPROVIDERS];	/* of provider_records; candidates' records of older months too */
+	const char *title, *author, *language;	/* as the AI named the book (candidates with this isbn13, or the work's own); NULL */
+	int year;				/* of publication; 0 */
+	const char *const *work_keys; int n_work_keys;	/* works of the candidates with this isbn13, and queue.work_key */
+	const char *sibling_of;			/* isbn13 of the edition whose answer brought this one's record; NULL */
+};
+struct bf_items { const struct bf_item *v; int n; int64_t next_due_ms; bool paused; };	/* next_due_ms: the earliest waiting one; -1 none */
+typedef void bf_store_items_done(void *ctx, const struct bf_error *err, const struct bf_items *);
+/* Takes up to limit items of the kind that are due (pending, next_attempt_at passed or NULL, or orphaned), priority then age; skips
+ * what others hold. Nothing while paused. REFUSED class CONFIG never: an instance that has not said hello gets none. */
+struct bf_op *bf_store_items_claim(struct bf_store *, enum bf_item_kind, int limit, int64_t lease_ms, bf_store_items_done *, void *ctx);
+typedef void bf_store_items_lost_done(void *ctx, const struct bf_error *err, const struct bf_item_ref *lost, int n_lost);
+/* What a provider said of an item's ISBN, kept at once: a row of provider_records (FOUND, MISSING), the item's providers_attempted and
+ * providers_succeeded, and one line of enrichment_log (operation 'lookup'); repeated calls add no second line. */
+enum bf_fetch { BF_FETCH_FOUND, BF_FETCH_MISSING, BF_FETCH_FAILED };
+struct bf_fetched { struct bf_item_ref item; enum bf_provider_id provider; const char *isbn13; enum bf_fetch what; const char *record_json, *reason; int64_t latency_ms; };
+struct bf_op *bf_store_items_fetched(struct bf_store *, uint64_t id_hi, uint64_t id_lo /* of this call, random */, const struct bf_fetched *, int n,
+				     bf_store_items_lost_done *, void *ctx);
+/* What the catalogue has: the edition, and every work that may be its own (as enum bf_work_via tells), with authors. */
+struct bf_look { const char *isbn13, *title; struct bf_texts family, author_names, author_keys, work_keys; };
+struct bf_known_work { struct bf_work_known known; const char *seen; };		/* seen: its version, for the write */
+struct bf_looked {
+	const struct bf_edition *edition; const char *edition_key, *edition_seen, *edition_work_key;	/* NULL: none; key: as stored (ISBN-10 rows of older systems) */
+	const struct bf_known_work *works; int n_works;
+	const char *const *author_keys;		/* for each asked name the key to link: an existing author's, or the asked key */
+};
+typedef void bf_store_look_done(void *ctx, const struct bf_error *err, const char *looked_at, const struct bf_looked *, int n);
+struct bf_op *bf_store_items_look(struct bf_store *, const struct bf_look *, int n, bf_store_look_done *, void *ctx);
+/* One batch's works, editions, authors and links, and its items completed, in one transaction. Works are written once each. An item
+ * whose edition, work or authors changed since the look is STALE and nothing of it is written: look and merge again. */
+struct bf_work_write {
+	const struct bf_work *work; const char *seen;	/* seen NULL: new */
+	struct bf_texts author_names, author_keys;	/* in order; linked if the work has no links, or was synthetic */
+	struct bf_texts absorbed;			/* synthetic works that go into it: editions, links and candidates re-pointed, deleted, logged */
+	struct bf_texts absorbed_seen;
+	bool promoted;					/* was synthetic and becomes real */
+};
+struct bf_edition_write {
+	struct bf_item_ref item;
+	const struct bf_edition *edition; const char *was_key, *seen;	/* was_key: differs from isbn13 when an ISBN-10 row is re-keyed; NULL: new */
+	int work;				/* index into works */
+	int confidence; const char *source;	/* of the choice */
+	const char *primary;			/* provider's name for the log */
+	const char *missing;			/* providers that could not be asked, `, `-joined, kept in metadata; NULL */
+};
+struct bf_enrich_write { const char *looked_at; const struct bf_edition_write *editions; int n_editions; const struct bf_work_write *works; int n_works;
+	bool siblings;			/* queue other editions whose record came with the same answer */
+	int max_retries; };
+enum bf_written { BF_WRITTEN_DONE, BF_WRITTEN_STALE, BF_WRITTEN_NOT_MINE };
+typedef void bf_store_written_done(void *ctx, const struct bf_error *err, const enum bf_written *, int n);	/* by editions */
+struct bf_op *bf_store_items_write(struct bf_store *, const struct bf_enrich_write *, bf_store_written_done *, void *ctx);
+/* Every other end. WAIT: pending again, not counted, reason says for what. RETRY: counted, wait_ms until the next attempt, failed at
+ * max_retries. FAILED: no retry can mend it. RELEASE: pending, due now, nothing counted. DONE: completed (reason is kept as a note).
+ * REKEY: entity_key becomes isbn13 and the item is due now; another item of ours with that key completes this one as its duplicate. */
+enum bf_item_how { BF_END_WAIT, BF_END_RETRY, BF_END_FAILED, BF_END_RELEASE, BF_END_DONE, BF_END_REKEY };
+struct bf_item_end { struct bf_item_ref ref; enum bf_item_how how; const char *reason, *waiting_for /* provider; NULL */, *isbn13; int64_t wait_ms; };
+struct bf_op *bf_store_items_end(struct bf_store *, const struct bf_item_end *, int n, bf_store_items_lost_done *, void *ctx);
+/* Enhancement: synthetic works without ISBN go into the queue as items of kind WORK, oldest first, each at most once in seven days. */
+struct bf_op *bf_store_enhance(struct bf_store *, int limit, int max_retries, bf_store_count_done *, void *ctx);
+/* A work's item found an ISBN: its candidates are resolved, their months' figures follow, the edition is queued with its record kept,
+ * the item is completed; one transaction. */
+struct bf_enhanced { struct bf_item_ref ref; const char *work_key, *isbn13, *resolved_by, *answers_json, *record_json; int confidence, max_retries; };
+struct bf_op *bf_store_enhanced(struct bf_store *, const struct bf_enhanced *, bf_store_done *, void *ctx);
+
+/* ---- operators and enrichment ---- */
+/* Everything about one book: month, AIs, answers, queue item, log, edition, work, authors, provenance. key: an ISBN-13, or a work_key. */
+struct bf_op *bf_store_book_json(struct bf_store *, const char *isbn13, const char *work_key, bf_store_json_done *, void *ctx);
+struct bf_item_filter { const char *status, *reason, *provider; int year, month; };	/* NULL, 0: any; reason: part of error_message */
+struct bf_op *bf_store_items_json(struct bf_store *, const struct bf_item_filter *, int limit, const char *after_id, bf_store_json_done *, void *ctx);
+/* Failed items that match are due again with no attempts counted; dry_run only counts. JSON: {"dry_run","matched","redriven","by_reason":{...}}. */
+struct bf_op *bf_store_redrive(struct bf_store *, const struct bf_item_filter *, bool dry_run, int limit, bf_store_json_done *, void *ctx);
+/* Items of an older system become ours, oldest first. JSON: {"dry_run","adopted","left"}. */
+struct bf_op *bf_store_adopt(struct bf_store *, bool dry_run, int limit, int max_retries, bf_store_json_done *, void *ctx);
 
 /* ---- timers, pause, operators ---- */
 /* DONE: this run (scheduled minute, Unix seconds) is ours; REFUSED: some instance had it. */
@@ -168,7 +261,6 @@ enum bf_operator_action { BF_OPERATOR_RETRY, BF_OPERATOR_CANCEL, BF_OPERATOR_RES
 struct bf_op *bf_store_operator(struct bf_store *, enum bf_operator_action, int year, int month, bf_store_done *, void *ctx);
 
 /* ---- views: JSON made by PostgreSQL, in the shapes of contract 3; NULL json: not found ---- */
-typedef void bf_store_json_done(void *ctx, const struct bf_error *err, const char *json);
 struct bf_op *bf_store_stats_json(struct bf_store *, bf_store_json_done *, void *ctx);
 struct bf_op *bf_store_months_json(struct bf_store *, bf_store_json_done *, void *ctx);
 struct bf_op *bf_store_month_json(struct bf_store *, int year, int month, bf_store_json_done *, void *ctx);

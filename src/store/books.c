@@ -17,26 +17,6 @@ static const char *const state_names[] = {
 	[BF_CAND_UNAVAILABLE] = "unavailable", [BF_CAND_MERGED] = "merged",
 };
 
-/* One array of texts, picked from each of n structs. */
-#define TEXTS(p, n, expr) do { \
-	params_open(p); \
-	for (int i = 0; i < (n); i++) \
-		params_item_text((p), (expr)); \
-	params_close(p); \
-} while (0)
-#define INTS(p, n, expr) do { \
-	params_open(p); \
-	for (int i = 0; i < (n); i++) \
-		params_item_int((p), (expr)); \
-	params_close(p); \
-} while (0)
-#define JSONS(p, n, expr, max) do { \
-	params_open(p); \
-	for (int i = 0; i < (n); i++) \
-		params_item_json((p), (expr), (max)); \
-	params_close(p); \
-} while (0)
-
 /* generated_by as the text of an array inside the array. */
 static const char *makers(unsigned by)
 {
@@ -104,10 +84,45 @@ static void book_params(struct params *p, const struct bf_new_candidate *v, int 
 	TEXTS(p, n, or_null(v[i].book->isbn13));
 }
 
+/* The outcome is the second statement's. */
+static void read_saved(struct call *c, const struct bf_error *err, PGresult *const *results, int n)
+{
+	call_read_outcome(c, err, results, err == NULL && n > 1 ? 2 : n);
+}
+
+/* A month's books make works and authors: nobody may look for works meanwhile, and the authors'
+ * counts follow. */
+static struct bf_op *send_save(
+	struct call *c, struct params *save, const struct bf_new_candidate *v, int n)
+{
+	struct bf_pg_call calls[3] = { { &sql_write_lock }, { &sql_save }, { &sql_recount } };
+	struct params none, keys;
+	struct bf_op *op;
+
+	params_init(&none);
+	params_init(&keys);
+	params_open(&keys);
+	for (int i = 0; i < n; i++)
+		for (int a = 0; a < v[i].n_authors; a++)
+			params_item_text(&keys, bf_arena_printf(c->arena, "name:%s",
+				v[i].author_keys[a]));
+	params_close(&keys);
+	calls[0].params = params_values(&none);
+	calls[1].params = params_values(save);
+	calls[2].params = params_values(&keys);
+	op = calls[1].params == NULL || calls[2].params == NULL ||
+		save->n != sql_save.n_params ? call_refuse(c, "save")
+		: call_batch(c, c->store->pool, calls, 3);
+	params_release(&none);
+	params_release(save);
+	params_release(&keys);
+	return op;
+}
+
 struct bf_op *bf_store_save(struct bf_store *s, const struct bf_step *step,
 	const struct bf_new_candidate *v, int n, bf_store_done *done, void *ctx)
 {
-	struct call *c = call_new(s, call_read_outcome, ctx);
+	struct call *c = call_new(s, read_saved, ctx);
 	struct params p;
 
 	c->tell.done = done;
@@ -124,7 +139,7 @@ struct bf_op *bf_store_save(struct bf_store *s, const struct bf_step *step,
 	params_json(&p, step->detail_json);
 	book_params(&p, v, n);
 	author_params(&p, v, n);
-	return call_query(c, s->pool, &sql_save, &p);
+	return send_save(c, &p, v, n);
 }
 
 /* The columns of sql_candidates, in its order: looked up by place because there are many rows. */
@@ -334,11 +349,21 @@ static void usage_params(struct params *p, const struct bf_usage *v, int n)
 	params_close(p);
 }
 
+/* Records that are kept by ISBN, four columns. */
+static void record_params(struct params *p, const struct bf_record_put *v, int n)
+{
+	params_init(p);
+	TEXTS(p, n, bf_provider_names[v[i].provider]);
+	TEXTS(p, n, v[i].isbn13);
+	TEXTS(p, n, or_null(v[i].for_isbn) != NULL ? v[i].for_isbn : v[i].isbn13);
+	JSONS(p, n, v[i].record_json, RECORD_MAX);
+}
+
 struct bf_op *bf_store_flush(
 	struct bf_store *s, const struct bf_flush *f, bf_store_lost_done *done, void *ctx)
 {
 	struct call *c = call_new(s, call_read_lost, ctx);
-	struct params p;
+	struct params p, q;
 
 	c->tell.lost = done;
 	params_init(&p);
@@ -349,5 +374,8 @@ struct bf_op *bf_store_flush(
 	resolution_params(&p, f->resolutions, f->n_resolutions);
 	cache_params(&p, f->cache, f->n_cache);
 	usage_params(&p, f->usage, f->n_usage);
-	return call_query(c, s->pool, &sql_flush, &p);
+	if (f->n_records == 0)
+		return call_query(c, s->pool, &sql_flush, &p);
+	record_params(&q, f->records, f->n_records);
+	return call_pair(c, s->pool, &sql_flush, &p, &sql_records, &q);
 }

@@ -34,6 +34,10 @@ struct call {
 		bf_store_timer_done *timer;
 		bf_store_json_done *json;
 		bf_store_schema_done *schema;
+		bf_store_items_done *items;
+		bf_store_items_lost_done *items_lost;
+		bf_store_look_done *look;
+		bf_store_written_done *written;
 	} tell;
 	void *ctx;
 	struct bf_arena *arena;			/* what the reply is read into */
@@ -42,6 +46,7 @@ struct call {
 	/* remembered by some calls for their reader */
 	enum bf_provider_id provider;
 	struct bf_candidate *candidates;	/* borrowed from the asker */
+	const struct bf_look *looks;		/* ISBNs, names and keys of authors; in the arena */
 	int n;
 	bool dry_run;
 };

@@ -91,7 +91,7 @@ static int hex4(const char *s)
 }
 
 /* jsonb refuses the escapes \u0000 and lone surrogates, which RFC 8259 allows. */
-static bool jsonb_takes(const char *s)
+bool params_jsonb_takes(const char *s)
 {
 	while ((s = strchr(s, '\\')) != NULL) {
 		int u;
@@ -136,7 +136,7 @@ void params_text(struct params *p, const char *s)
 
 void params_json(struct params *p, const char *s)
 {
-	params_text(p, s != NULL && s[0] != '\0' && jsonb_takes(s) ? s : NULL);
+	params_text(p, s != NULL && s[0] != '\0' && params_jsonb_takes(s) ? s : NULL);
 }
 
 void params_int(struct params *p, int64_t v)
@@ -209,7 +209,7 @@ void params_item_text(struct params *p, const char *s)
 
 void params_item_json(struct params *p, const char *s, size_t max_bytes)
 {
-	bool fits = s != NULL && s[0] != '\0' && strlen(s) <= max_bytes && jsonb_takes(s);
+	bool fits = s != NULL && s[0] != '\0' && strlen(s) <= max_bytes && params_jsonb_takes(s);
 
 	params_item_text(p, fits ? s : NULL);
 }

@@ -34,4 +34,27 @@ void params_item_json(struct params *, const char *, size_t max_bytes);	/* longe
 void params_item_int(struct params *, int64_t);
 void params_item_bool(struct params *, bool);
 void params_item_money(struct params *, double);
+
+/* Whether jsonb takes what a JSON text escapes. */
+bool params_jsonb_takes(const char *);
+
+/* One array parameter, an item picked from each of n structs: v[i]. */
+#define TEXTS(p, n, expr) do { \
+	params_open(p); \
+	for (int i = 0; i < (n); i++) \
+		params_item_text((p), (expr)); \
+	params_close(p); \
+} while (0)
+#define INTS(p, n, expr) do { \
+	params_open(p); \
+	for (int i = 0; i < (n); i++) \
+		params_item_int((p), (expr)); \
+	params_close(p); \
+} while (0)
+#define JSONS(p, n, expr, max) do { \
+	params_open(p); \
+	for (int i = 0; i < (n); i++) \
+		params_item_json((p), (expr), (max)); \
+	params_close(p); \
+} while (0)
 #endif

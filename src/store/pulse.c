@@ -3,6 +3,7 @@
  * and what operators do to months.
  */
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "call.h"
@@ -176,6 +177,10 @@ static void read_beat(struct beat *b, const PGresult *r, int i)
 		read_total(&p->totals, s, va);
 	} else if (strcmp(kind, "queue") == 0) {
 		p->queue_depth = va;
+		p->queue_waiting = vb;
+		p->queue_processing = call_int(r, i, "c");
+		p->queue_failed = call_int(r, i, "d");
+		p->queue_oldest_s = s != NULL ? strtoll(s, NULL, 10) : 0;
 	} else if (strcmp(kind, "quota") == 0) {
 		p->isbndb_used = va;
 		p->isbndb_limit_seen = (int)vb;

@@ -4,7 +4,8 @@
 
 -- Candidates are stored once: a month that has some keeps them. Works and authors are written in
 -- key order, so that two months with the same books never wait for each other in a ring. metadata
--- that some older program left as an array becomes an object again.
+-- that some older program left as something else becomes an object again. Runs under the lock of
+-- write.sql: the works' times tell whoever looked for works before that there are new ones.
 -- name: save
 WITH mine AS MATERIALIZED (
 	SELECT b.id, b.year, b.month, (
@@ -42,25 +43,23 @@ WITH mine AS MATERIALIZED (
 ), works AS (
 	INSERT INTO enriched_works AS w (work_key, title, subtitle, original_language,
 		first_publication_year, synthetic, completeness_score, primary_provider,
-		contributors, metadata)
+		contributors, metadata, created_at, updated_at)
 	SELECT DISTINCT ON (g.work_key) g.work_key, g.title, g.subtitle, g.language,
 		coalesce(g.publication_year, g.year), true, 30, g.provider,
 		(SELECT array_agg(by || '-backfill' ORDER BY by) FROM unnest(g.generated_by) AS by),
 		jsonb_strip_nulls(jsonb_build_object('author', g.author, 'publisher', g.publisher,
 			'format', g.format, 'significance', g.significance, 'backfill_year', g.year,
-			'backfill_month', g.month, 'prompt_variant', g.variant))
+			'backfill_month', g.month, 'prompt_variant', g.variant)),
+		clock_timestamp(), clock_timestamp()
 	FROM given g
 	ORDER BY g.work_key, g.ord
 	ON CONFLICT (work_key) DO UPDATE
 	SET contributors = (
 			SELECT array_agg(DISTINCT by ORDER BY by)
 			FROM unnest(coalesce(w.contributors, '{}') || excluded.contributors) AS by),
-		metadata = CASE jsonb_typeof(w.metadata)
-			WHEN 'object' THEN w.metadata
-			WHEN 'array' THEN excluded.metadata
-				|| jsonb_build_object('former', w.metadata)
-			ELSE excluded.metadata END,
-		updated_at = now()
+		metadata = CASE jsonb_typeof(w.metadata) WHEN 'object' THEN w.metadata
+			ELSE excluded.metadata || backfill_metadata(w.metadata) END,
+		updated_at = clock_timestamp()
 	WHERE NOT coalesce(w.contributors, '{}') @> excluded.contributors
 		OR w.metadata IS NULL OR jsonb_typeof(w.metadata) <> 'object'
 	RETURNING 1

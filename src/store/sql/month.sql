@@ -130,9 +130,9 @@ WITH mine AS MATERIALIZED (
 	WHERE b.isbn13 IS NOT NULL AND b.keep = b.id
 ), queued AS (
 	INSERT INTO enrichment_queue (id, entity_type, entity_key, providers_to_try, priority,
-		status, retry_count, max_retries, queued_by, job_id)
+		status, retry_count, max_retries, queued_by, job_id, year, month)
 	SELECT gen_random_uuid(), 'edition', i.isbn13, ARRAY['isbndb', 'wikidata', 'open_library',
-		'archive_org'], 5, 'pending', 0, $11::int, 'backfilld', m.job_id
+		'archive_org'], 5, 'pending', 0, $11::int, 'backfilld', m.job_id, m.year, m.month
 	FROM isbns i, mine m
 	WHERE NOT i.enriched AND NOT EXISTS (
 		SELECT FROM enrichment_queue q WHERE q.entity_type = 'edition'

@@ -74,7 +74,7 @@ WHERE NOT EXISTS (
 -- Everything at once. Locks of mine that are missing are taken; locks I hold for nothing (a claim
 -- whose answer was lost) are let go. On a server that has once been promoted the age of the own
 -- session stands in for the time since the promotion, which the server does not tell: no session is
--- older. queue_depth stops counting at 100000, so that a long queue does not make every pulse long.
+-- older. The queue's figures stop at 100000, so that a long queue does not make every pulse long.
 -- name: pulse
 WITH mine AS MATERIALIZED (
 	SELECT * FROM unnest($1::int[], $2::int[], $3::bigint[]) AS t (year, month, fence)
@@ -133,9 +133,22 @@ FROM provider_state WHERE closed_until > now() AND kind <> 'none'
 UNION ALL
 SELECT 'total', count(*), NULL, NULL, NULL, status, NULL FROM backfill_log GROUP BY status
 UNION ALL
-SELECT 'queue', count(*), NULL, NULL, NULL, NULL, NULL FROM (
-	SELECT FROM enrichment_queue WHERE status = 'pending' AND queued_by = 'backfilld'
-		LIMIT 100000) AS waiting
+SELECT 'queue', (SELECT count(*) FROM (
+		SELECT FROM enrichment_queue WHERE status = 'pending' AND queued_by = 'backfilld'
+		LIMIT 100000) AS q), (SELECT count(*) FROM (
+		SELECT FROM enrichment_queue WHERE status = 'pending' AND queued_by = 'backfilld'
+			AND next_attempt_at > now()
+		LIMIT 100000) AS q), (SELECT count(*) FROM (
+		SELECT FROM enrichment_queue WHERE status = 'processing'
+			AND queued_by = 'backfilld'
+		LIMIT 100000) AS q), (SELECT count(*) FROM (
+		SELECT FROM enrichment_queue WHERE status = 'failed' AND queued_by = 'backfilld'
+		LIMIT 100000) AS q), (
+	SELECT greatest(0, extract(epoch FROM now() - created_at))::bigint::text
+	FROM enrichment_queue
+	WHERE status = 'pending' AND queued_by = 'backfilld'
+	ORDER BY created_at
+	LIMIT 1), NULL
 UNION ALL
 SELECT 'quota', used, daily_limit, NULL, NULL, NULL, NULL FROM api_quota
 WHERE provider = 'isbndb' AND day = backfill_provider_day('isbndb', now())

@@ -31,7 +31,43 @@ SELECT json_build_object(
 					'error_message', error_message) END AS line
 			FROM backfill_log WHERE completed_at IS NOT NULL
 			ORDER BY completed_at DESC, year DESC, month DESC
-			LIMIT 20) AS r), '[]')) AS json
+			LIMIT 20) AS r), '[]'),
+	'enrichment', (
+		SELECT json_build_object('pending', q.pending, 'waiting', q.waiting, 'processing',
+			q.processing, 'completed', q.completed, 'failed', q.failed, 'oldest_age_s',
+			q.oldest_age_s, 'completed_24h', q.completed_24h)
+		FROM (
+			SELECT (SELECT count(*) FROM (
+					SELECT FROM enrichment_queue WHERE status = 'pending'
+						AND queued_by = 'backfilld'
+					LIMIT 100000) AS n) AS pending,
+				(SELECT count(*) FROM (
+					SELECT FROM enrichment_queue WHERE status = 'pending'
+						AND queued_by = 'backfilld'
+						AND next_attempt_at > now()
+					LIMIT 100000) AS n) AS waiting,
+				(SELECT count(*) FROM (
+					SELECT FROM enrichment_queue WHERE status = 'processing'
+						AND queued_by = 'backfilld'
+					LIMIT 100000) AS n) AS processing,
+				(SELECT count(*) FROM (
+					SELECT FROM enrichment_queue WHERE status = 'completed'
+						AND queued_by = 'backfilld'
+					LIMIT 100000) AS n) AS completed,
+				(SELECT count(*) FROM (
+					SELECT FROM enrichment_queue WHERE status = 'failed'
+						AND queued_by = 'backfilld'
+					LIMIT 100000) AS n) AS failed,
+				coalesce((SELECT extract(epoch FROM now() - created_at)::bigint
+					FROM enrichment_queue WHERE status = 'pending'
+						AND queued_by = 'backfilld'
+					ORDER BY created_at
+					LIMIT 1), 0) AS oldest_age_s,
+				(SELECT count(*) FROM (
+					SELECT FROM enrichment_queue WHERE status = 'completed'
+						AND queued_by = 'backfilld'
+						AND completed_at > now() - interval '1 day'
+					LIMIT 100000) AS n) AS completed_24h) AS q)) AS json
 FROM backfill_log
 
 -- name: months_json
@@ -230,6 +266,21 @@ WITH events AS (
 	DELETE FROM backfill_flushes WHERE id IN (
 		SELECT id FROM backfill_flushes WHERE at < now() - interval '1 day' LIMIT 20000)
 	RETURNING 1
+), records AS (
+	DELETE FROM provider_records WHERE (isbn13, provider) IN (
+		SELECT r.isbn13, r.provider FROM provider_records r
+		WHERE r.received_at < now() - $2::bigint * interval '1 ms'
+			AND NOT EXISTS (
+				SELECT FROM enrichment_queue q WHERE q.entity_type = 'edition'
+					AND q.entity_key = r.isbn13
+					AND q.status IN ('pending', 'processing'))
+			AND NOT EXISTS (
+				SELECT FROM enrichment_queue q WHERE q.entity_type = 'edition'
+					AND q.entity_key = r.for_isbn
+					AND q.status IN ('pending', 'processing'))
+		ORDER BY r.received_at
+		LIMIT 2000)
+	RETURNING 1
 ), instances AS (
 	DELETE FROM backfill_instances i WHERE i.started_at < now() - interval '30 days'
 		AND NOT EXISTS (
@@ -242,7 +293,8 @@ WITH events AS (
 )
 SELECT (SELECT count(*) FROM events) + (SELECT count(*) FROM answers) + (SELECT count(*) FROM logs)
 	+ (SELECT count(*) FROM usage) + (SELECT count(*) FROM jobs) + (SELECT count(*) FROM cache)
-	+ (SELECT count(*) FROM flushes) + (SELECT count(*) FROM instances) AS count
+	+ (SELECT count(*) FROM flushes) + (SELECT count(*) FROM records)
+	+ (SELECT count(*) FROM instances) AS count
 
 -- After a week the days of instances and months become one line per provider and day.
 -- name: usage_rollup

@@ -200,7 +200,7 @@ int db_setup(void **state)
 	       "backfill_instances,"
 	       " enriched_works, enriched_editions, enriched_authors, work_authors_enriched, "
 	       "enrichment_queue,"
-	       " enrichment_log CASCADE");
+	       " enrichment_log, provider_records CASCADE");
 	db_run("UPDATE backfill_control SET paused = false, note = NULL, until = NULL");
 	db_loop = bf_loop_new();
 	*state = node_new("one", true);
@@ -219,8 +219,7 @@ int db_teardown(void **state)
 	return 0;
 }
 
-/* Every completion comes through here. */
-static void came(const struct bf_error *err)
+void db_came(const struct bf_error *err)
 {
 	bf_arena_free(got.arena);
 	free(got.json);
@@ -242,14 +241,14 @@ void db_wait(void)
 void got_done(void *ctx, const struct bf_error *err, enum bf_store_outcome outcome)
 {
 	(void)ctx;
-	came(err);
+	db_came(err);
 	got.outcome = outcome;
 }
 
 void got_claim(void *ctx, const struct bf_error *err, const struct bf_claim *claim)
 {
 	(void)ctx;
-	came(err);
+	db_came(err);
 	got.n = claim->n;
 	got.skipped = claim->skipped;
 	got.totals = claim->totals;
@@ -266,7 +265,7 @@ void got_claim(void *ctx, const struct bf_error *err, const struct bf_claim *cla
 void got_harvest(void *ctx, const struct bf_error *err, const struct bf_harvest_reply *reply)
 {
 	(void)ctx;
-	came(err);
+	db_came(err);
 	if (reply == NULL)
 		return;
 	got.harvest = (int)reply->result;
@@ -278,14 +277,14 @@ void got_harvest(void *ctx, const struct bf_error *err, const struct bf_harvest_
 void got_count(void *ctx, const struct bf_error *err, int64_t count)
 {
 	(void)ctx;
-	came(err);
+	db_came(err);
 	got.count = count;
 }
 
 void got_answers(void *ctx, const struct bf_error *err, const struct bf_answer *v, int n)
 {
 	(void)ctx;
-	came(err);
+	db_came(err);
 	got.n = n;
 	for (int i = 0; i < n && i < 4; i++) {
 		got.answers[i] = v[i];
@@ -300,7 +299,7 @@ void got_answers(void *ctx, const struct bf_error *err, const struct bf_answer *
 void got_candidates(void *ctx, const struct bf_error *err, struct bf_candidate *v, int n)
 {
 	(void)ctx;
-	came(err);
+	db_came(err);
 	got.n = n;
 	for (int i = 0; i < n && i < DB_MAX; i++) {
 		struct bf_candidate *c = &got.candidates[i];
@@ -322,7 +321,7 @@ void got_candidates(void *ctx, const struct bf_error *err, struct bf_candidate *
 void got_lost(void *ctx, const struct bf_error *err, const struct bf_month_ref *lost, int n)
 {
 	(void)ctx;
-	came(err);
+	db_came(err);
 	got.n = n;
 	for (int i = 0; i < n && i < DB_MAX; i++)
 		got.lost[i] = lost[i];
@@ -331,7 +330,7 @@ void got_lost(void *ctx, const struct bf_error *err, const struct bf_month_ref *
 void got_reserve(void *ctx, const struct bf_error *err, const struct bf_reserved *r)
 {
 	(void)ctx;
-	came(err);
+	db_came(err);
 	if (r != NULL)
 		got.reserved = *r;
 }
@@ -339,7 +338,7 @@ void got_reserve(void *ctx, const struct bf_error *err, const struct bf_reserved
 void got_hello(void *ctx, const struct bf_error *err, const struct bf_hello *hello)
 {
 	(void)ctx;
-	came(err);
+	db_came(err);
 	if (hello != NULL)
 		got.hello = *hello;
 }
@@ -347,7 +346,7 @@ void got_hello(void *ctx, const struct bf_error *err, const struct bf_hello *hel
 void got_pulse(void *ctx, const struct bf_error *err, const struct bf_pulse *p)
 {
 	(void)ctx;
-	came(err);
+	db_came(err);
 	if (p == NULL)
 		return;
 	got.pulse = *p;
@@ -365,21 +364,21 @@ void got_pulse(void *ctx, const struct bf_error *err, const struct bf_pulse *p)
 void got_timer(void *ctx, const struct bf_error *err, int64_t last_run)
 {
 	(void)ctx;
-	came(err);
+	db_came(err);
 	got.count = last_run;
 }
 
 void got_json(void *ctx, const struct bf_error *err, const char *json)
 {
 	(void)ctx;
-	came(err);
+	db_came(err);
 	got.json = json != NULL ? strdup(json) : NULL;
 }
 
 void got_schema(void *ctx, const struct bf_error *err, enum bf_schema schema, const char *remedy)
 {
 	(void)ctx;
-	came(err);
+	db_came(err);
 	got.schema = schema;
 	snprintf(got.remedy, sizeof(got.remedy), "%s", remedy);
 }

@@ -73,6 +73,8 @@ struct node *node_new(const char *instance, bool say_hello);
 void node_free(struct node *);
 /* Both loops' turn until the call at hand has answered. */
 void db_wait(void);
+/* Every completion begins with it: forgets the answer before, and ends the wait. */
+void db_came(const struct bf_error *);
 
 /* Completions that fill `got`. */
 bf_store_done got_done;

@@ -3,6 +3,7 @@
 #include <unistd.h>
 #include "db.h"
 #include "migrations.h"
+#include "queue.h"
 #include "sql.h"
 
 /* Each test has a database of its own. */
@@ -383,7 +384,7 @@ static void shared_sessions_are_noticed(void **state)
 	bf_loop_free(db_loop);
 }
 
-/* A role with least rights can do a month's work; one grant less is named. */
+/* A role with least rights can do a month's work and an item's; one grant less is named. */
 static void least_rights_are_enough(void **state)
 {
 	NEED_DB(state);
@@ -401,8 +402,8 @@ static void least_rights_are_enough(void **state)
 	db_run("CREATE ROLE %s LOGIN", role);
 	db_run("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO %s", role);
 	db_run("REVOKE INSERT, UPDATE, DELETE ON schema_migrations FROM %s", role);
-	db_run("REVOKE DELETE ON backfill_log, enriched_works, enriched_editions, enriched_authors,"
-		" work_authors_enriched, enrichment_queue FROM %s", role);
+	db_run("REVOKE DELETE ON backfill_log, enriched_editions, enriched_authors,"
+		" enrichment_queue FROM %s", role);
 	db_run("GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO %s", role);
 	snprintf(conninfo, sizeof(conninfo), "%s user=%s", db_conninfo(), role);
 	db_loop = bf_loop_new();
@@ -422,6 +423,13 @@ static void least_rights_are_enough(void **state)
 	bf_store_pulse(n.store, NULL, 0, 3600000, got_pulse, NULL);
 	db_wait();
 	assert_string_equal(got.err.text, "");
+	assert_int_equal(take(&n, BF_ITEM_EDITION, 2), 2);
+	assert_int_equal(fetched(&n, 1, took.item[0].ref, BF_ISBNDB, isbn_of(0), BF_FETCH_MISSING,
+		NULL), 0);
+	db_run("REVOKE DELETE ON enriched_works FROM %s", role);
+	assert_int_equal(check(&n), BF_SCHEMA_NO_RIGHTS);
+	assert_non_null(strstr(got.remedy, "GRANT DELETE ON enriched_works TO bf_runtime"));
+	db_run("GRANT DELETE ON enriched_works TO %s", role);
 	db_run("REVOKE UPDATE ON api_quota FROM %s", role);
 	assert_int_equal(check(&n), BF_SCHEMA_NO_RIGHTS);
 	assert_non_null(strstr(got.remedy, "GRANT UPDATE ON api_quota TO bf_runtime"));

@@ -67,7 +67,7 @@ static void stats_are_pooled_numbers(void **state)
 	fail_month(one, &row, 2, (struct bf_failure){ .error = "broken", .permanent = true });
 	bf_store_stats_json(one->store, got_json, NULL);
 	db_wait();
-	assert_string_equal(keys("{}"), "total_months by_status progress recent_activity");
+	assert_string_equal(keys("{}"), "total_months by_status progress recent_activity enrichment");
 	assert_string_equal(keys("{by_status}"), "pending processing completed failed retry");
 	assert_string_equal(path("{total_months}"), "300");
 	assert_string_equal(path("{by_status,pending}"), "297");
