@@ -46,7 +46,7 @@ struct bf_config {
 	struct {
 		enum bf_provider_id order[BF_NPROVIDERS]; int n_order; int concurrent_books, min_confidence; int64_t cache_ttl_ms;
 	} resolution;
-	struct { bool enabled; int batch; int64_t poll_ms; int max_attempts; } enrichment;
+	struct { bool enabled, siblings; int batch; int64_t poll_ms; int max_attempts; } enrichment;
 	struct { char *schedule; int batch; } enhancement;
 	struct bf_provider_config provider[BF_NPROVIDERS];
 	struct {

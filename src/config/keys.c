@@ -121,6 +121,9 @@ const struct config_key config_keys[] = {
 	  .help = "How often the queue is looked at besides being notified." },
 	{ "enrichment", "max_attempts", CONFIG_INT, FIELD(enrichment.max_attempts, int), 1, 20, "5",
 	  .help = "An item that failed this often stays failed." },
+	{ "enrichment", "siblings", CONFIG_BOOL, FIELD(enrichment.siblings, bool), .fallback = "true",
+	  .help = "Other editions of a book whose whole records came with the same paid answer are enriched too; they "
+		  "cost no unit." },
 
 	{ "enhancement", "schedule", CONFIG_CRON, FIELD(enhancement.schedule, char *), .fallback = "0 0 * * *",
 	  .help = "When synthetic works are tried again: cron expression in scheduler.timezone. Empty: never." },
