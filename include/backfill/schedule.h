@@ -1,17 +1,19 @@
 /*
- * schedule: what to claim and when. The cron timer, the pulse every 4 s (orphans, due retries, pause, live instances), claims
+ * schedule: what to claim and when. The cron timers, the pulse every 4 s (orphans, due retries, pause, live instances), claims
  * on behalf of the interface, harvest jobs, drain.
  */
 #ifndef BACKFILL_SCHEDULE_H
 #define BACKFILL_SCHEDULE_H
 #include "backfill/config.h"
+#include "backfill/enrich.h"
 #include "backfill/month.h"
 #include "backfill/providers.h"
 #include "backfill/store.h"
 
 struct bf_schedule;
+/* All borrowed; enrich is told of pulses and lost locks, NULL: nobody enriches. */
 struct bf_schedule *bf_schedule_new(struct bf_loop *, struct bf_store *, struct bf_months *, struct bf_providers *,
-				    const struct bf_config *);
+				    struct bf_enrich *, const struct bf_config *);
 void bf_schedule_free(struct bf_schedule *);
 void bf_schedule_configure(struct bf_schedule *, const struct bf_config *);
 void bf_schedule_locks_up(struct bf_schedule *);	/* the lock session came up (again) */
@@ -29,5 +31,6 @@ struct bf_op *bf_schedule_harvest(struct bf_schedule *, const struct bf_harvest 
 /* The last pulse, NULL before the first; valid until the next turn of the loop. */
 const struct bf_pulse *bf_schedule_last_pulse(const struct bf_schedule *, int64_t *ret_age_ms);
 int64_t bf_schedule_next_run(const struct bf_schedule *);	/* Unix seconds; -1 the timer is off */
+int64_t bf_schedule_next_enhancement(const struct bf_schedule *);	/* the same of the second timer */
 int bf_schedule_instance(const struct bf_schedule *);
 #endif

@@ -218,10 +218,13 @@ static void beaten(void *ctx, const struct bf_error *err, const struct bf_pulse 
 	}
 	keep(s, p);
 	bf_providers_pulse(s->providers, s->instance_id, s->alone, &s->pulse);
+	if (s->enrich)
+		bf_enrich_pulse(s->enrich, &s->pulse);
 	if (!s->draining) {
-		if (!s->timer_begun) { /* not before: a run is measured by the quota the pulse tells */
-			s->timer_begun = true;
-			timer_begin(s);
+		if (!s->timers_begun) { /* not before: a run is measured by the quota the pulse tells */
+			s->timers_begun = true;
+			timer_begin(&s->schedule_timer);
+			timer_begin(&s->enhancement_timer);
 		}
 		if (p->server_up_ms >= SERVER_SETTLE_MS && look_for_orphans(s))
 			next = LOOK_AGAIN_MS;

@@ -9,7 +9,8 @@
 #define HELD_MAX         4096
 
 struct bf_schedule *bf_schedule_new(struct bf_loop *loop, struct bf_store *store,
-	struct bf_months *months, struct bf_providers *providers, const struct bf_config *config)
+	struct bf_months *months, struct bf_providers *providers, struct bf_enrich *enrich,
+	const struct bf_config *config)
 {
 	struct bf_schedule *s = bf_xcalloc(1, sizeof *s);
 
@@ -17,7 +18,9 @@ struct bf_schedule *bf_schedule_new(struct bf_loop *loop, struct bf_store *store
 	s->store = store;
 	s->months = months;
 	s->providers = providers;
-	s->next_run = -1;
+	s->enrich = enrich;
+	timer_init(&s->schedule_timer, s, "schedule", runs_schedule);
+	timer_init(&s->enhancement_timer, s, "enhancement", runs_enhancement);
 	bf_schedule_configure(s, config);
 	return s;
 }
@@ -27,7 +30,9 @@ void bf_schedule_free(struct bf_schedule *s)
 	if (!s)
 		return;
 	pulse_stop(s);
-	timer_stop(s);
+	timer_stop(&s->schedule_timer);
+	timer_stop(&s->enhancement_timer);
+	bf_op_cancel(s->enhance_op);
 	bf_op_cancel(s->unlock_timer);
 	bf_op_cancel(s->hello_op);
 	bf_op_cancel(s->hello_timer);
@@ -42,7 +47,9 @@ void bf_schedule_free(struct bf_schedule *s)
 void bf_schedule_configure(struct bf_schedule *s, const struct bf_config *config)
 {
 	s->config = config;
-	timer_configure(s);
+	timer_configure(&s->schedule_timer, config->scheduler.schedule, config->scheduler.timezone);
+	timer_configure(
+		&s->enhancement_timer, config->enhancement.schedule, config->scheduler.timezone);
 }
 
 /* ---- locks held ---- */
@@ -136,8 +143,8 @@ static void relocked(
 	for (int i = 0; i < n_lost; i++)
 		bf_months_lost(s->months, &lost[i]);
 	s->greeted = true;
-	s->timer_begun = false;
-	pulse_soon(s, 0); /* the pulse lets the providers and the timer go on */
+	s->timers_begun = false;
+	pulse_soon(s, 0); /* the pulse lets the providers and the timers go on */
 }
 
 static void greeted(void *ctx, const struct bf_error *err, const struct bf_hello *hello)
@@ -186,6 +193,8 @@ void bf_schedule_locks_down(struct bf_schedule *s)
 			BF_I("months", s->held.n));
 	s->locks_up = s->greeted = false;
 	bf_providers_hold(s->providers, true);
+	if (s->enrich)
+		bf_enrich_locks_down(s->enrich);
 	bf_op_cancel(s->hello_op);
 	bf_op_cancel(s->relock_op);
 	s->hello_op = s->relock_op = NULL;
@@ -266,7 +275,8 @@ struct bf_op *bf_schedule_harvest(struct bf_schedule *s, const struct bf_harvest
 void bf_schedule_drain(struct bf_schedule *s)
 {
 	s->draining = true;
-	timer_stop(s);
+	timer_stop(&s->schedule_timer);
+	timer_stop(&s->enhancement_timer);
 }
 
 bool bf_schedule_draining(const struct bf_schedule *s)
@@ -290,6 +300,16 @@ const char *bf_schedule_blocked(const struct bf_schedule *s)
 	xai = bf_provider_unusable(s->providers, BF_XAI);
 	snprintf(why + strlen(why), sizeof why - strlen(why), "; xai: %s", xai ? xai : "?");
 	return why;
+}
+
+int64_t bf_schedule_next_run(const struct bf_schedule *s)
+{
+	return s->schedule_timer.next_run;
+}
+
+int64_t bf_schedule_next_enhancement(const struct bf_schedule *s)
+{
+	return s->enhancement_timer.next_run;
 }
 
 int bf_schedule_instance(const struct bf_schedule *s)

@@ -1,4 +1,4 @@
-/* The parts of the scheduler, private to the room: the pulse, the claims, the cron timer. */
+/* The parts of the scheduler, private to the room: the pulse, the claims, the cron timers and their runs. */
 #ifndef SCHEDULE_SCHEDULE_H
 #define SCHEDULE_SCHEDULE_H
 #include "backfill/schedule.h"
@@ -12,11 +12,25 @@ struct held {			/* months whose advisory lock our session holds */
 };
 struct suspect { struct bf_month_ref ref; uint64_t seen_us; };
 
+typedef void timer_run(struct bf_schedule *);
+struct timer {
+	struct bf_schedule *s;
+	const char *name;	/* in backfill_timers: there one instance gets each run */
+	timer_run *run;
+	bool on;
+	struct bf_cron cron;
+	const char *zone;	/* borrowed from the configuration */
+	int64_t next_run, firing;	/* Unix seconds by the database's clock; next_run -1: none */
+	int tries;		/* to claim the run `firing` */
+	struct bf_op *alarm, *op;
+};
+
 struct bf_schedule {
 	struct bf_loop *loop;
 	struct bf_store *store;
 	struct bf_months *months;
 	struct bf_providers *providers;
+	struct bf_enrich *enrich;	/* NULL: nobody enriches */
 	const struct bf_config *config;
 	int  instance_id;
 	bool locks_up, greeted, alone, draining;
@@ -30,12 +44,10 @@ struct bf_schedule {
 	bool have_pulse;
 	struct suspect *suspects;
 	int n_suspects;
-	/* timer.c */
-	struct bf_cron cron;
-	bool cron_on, timer_begun;
-	struct bf_op *cron_timer, *cron_op;
-	int64_t next_run, firing;
-	int cron_tries;
+	/* timer.c, runs.c */
+	struct timer schedule_timer, enhancement_timer;
+	bool timers_begun;
+	struct bf_op *enhance_op;
 };
 
 /* schedule.c */
@@ -45,8 +57,12 @@ void pulse_soon(struct bf_schedule *, int64_t ms);
 void pulse_stop(struct bf_schedule *);
 int64_t pulse_db_wall_us(const struct bf_schedule *);	/* the database's clock, carried on from the last pulse */
 /* timer.c */
-void timer_configure(struct bf_schedule *);
-void timer_begin(struct bf_schedule *);		/* the database can be asked */
-void timer_stop(struct bf_schedule *);
-int  timer_batch(int batch_size, int64_t used, int64_t limit, int throttle_percent);	/* pure */
+void timer_init(struct timer *, struct bf_schedule *, const char *name, timer_run *);
+void timer_configure(struct timer *, const char *expr, const char *zone);	/* expr empty: off */
+void timer_begin(struct timer *);		/* the database can be asked */
+void timer_stop(struct timer *);
+/* runs.c */
+void runs_schedule(struct bf_schedule *);
+void runs_enhancement(struct bf_schedule *);
+int  runs_batch(int batch_size, int64_t used, int64_t limit, int throttle_percent);	/* pure */
 #endif

@@ -1,181 +1,146 @@
 /*
- * The built-in timer. When it is due is computed from the cron expression by the database's clock; whose run it is decides the
- * database, so that several instances fire once together and a run missed while all were down is caught up once.
+ * A timer: a cron expression and a run. When it is due is computed from the expression by the database's clock; whose run it is
+ * decides the database, by the timer's name, so that several instances fire once together and runs missed while all were down are
+ * caught up once. What the runs do is in runs.c.
  */
 #include "schedule.h"
 #include <stdlib.h>
 
-#define NAME     "schedule"
 #define LOOK_MS  60000 /* clocks may step: never sleep longer than this */
 #define AGAIN_MS 5000
 #define TRIES    12
 
-static void arm(struct bf_schedule *s);
-static void claim_run(struct bf_schedule *s);
+static void arm(struct timer *t);
+static void claim_run(struct timer *t);
 
-int timer_batch(int batch_size, int64_t used, int64_t limit, int throttle_percent)
+/* Seconds since 1970 by the database's clock. */
+static int64_t db_now(const struct timer *t)
 {
-	int64_t percent, n;
-
-	if (limit <= 0 || throttle_percent >= 100)
-		return batch_size;
-	percent = used * 100 / limit;
-	if (percent < throttle_percent)
-		return batch_size;
-	n = percent >= 100 ? 0 : batch_size * (100 - percent) / (100 - throttle_percent);
-	return n > 1 ? (int)n : 1;
+	return pulse_db_wall_us(t->s) / 1000000;
 }
 
+/* ---- the alarm ---- */
 static void fired(void *ctx)
 {
-	struct bf_schedule *s = ctx;
-	int64_t now = pulse_db_wall_us(s) / 1000000;
+	struct timer *t = ctx;
+	int64_t now = db_now(t);
 
-	s->cron_timer = NULL;
-	if (s->next_run >= 0 && now >= s->next_run) {
-		s->firing = s->next_run;
-		s->cron_tries = 0;
-		s->next_run = bf_cron_next(&s->cron, s->config->scheduler.timezone, now);
-		claim_run(s);
+	t->alarm = NULL;
+	if (t->next_run >= 0 && now >= t->next_run) {
+		t->firing = t->next_run;
+		t->tries = 0;
+		t->next_run = bf_cron_next(&t->cron, t->zone, now);
+		claim_run(t);
 	}
-	arm(s);
+	arm(t);
 }
 
-static void arm(struct bf_schedule *s)
+/* Sleeps until the next run; longer sleeps are done in pieces. */
+static void arm(struct timer *t)
 {
 	int64_t ms;
 
-	bf_op_cancel(s->cron_timer);
-	s->cron_timer = NULL;
-	if (!s->cron_on || s->draining || s->next_run < 0)
+	bf_op_cancel(t->alarm);
+	t->alarm = NULL;
+	if (!t->on || t->s->draining || t->next_run < 0)
 		return;
-	ms = s->next_run * 1000 - pulse_db_wall_us(s) / 1000;
-	s->cron_timer = bf_timer_start(s->loop,
-		ms < 0                 ? 0
-			: ms < LOOK_MS ? ms + 1
-				       : LOOK_MS,
-		fired, s);
+	ms = t->next_run * 1000 - pulse_db_wall_us(t->s) / 1000;
+	if (ms < 0)
+		ms = 0;
+	else
+		ms = ms < LOOK_MS ? ms + 1 : LOOK_MS;
+	t->alarm = bf_timer_start(t->s->loop, ms, fired, t);
 }
 
-/* ---- a run ---- */
+/* ---- whose run it is ---- */
 static void again(void *ctx)
 {
-	struct bf_schedule *s = ctx;
+	struct timer *t = ctx;
 
-	s->cron_op = NULL;
-	claim_run(s);
-}
-
-static void claimed(void *ctx, const struct bf_error *err, const struct bf_claim *claim)
-{
-	struct bf_schedule *s = ctx;
-
-	if (err)
-		bf_log(BF_WARN, "timer run claimed nothing", BF_E(err));
-	else
-		bf_log(BF_INFO, "timer run", BF_I("months", claim->n),
-			BF_I("pending", claim->totals.pending));
-	(void)s;
-}
-
-static void run(struct bf_schedule *s)
-{
-	int reserve, limit = bf_provider_daily_limit(s->providers, BF_ISBNDB, &reserve);
-	const char *blocked = bf_schedule_blocked(s);
-	int n = timer_batch(s->config->scheduler.batch_size,
-		s->have_pulse ? s->pulse.isbndb_used : 0,
-		s->config->provider[BF_ISBNDB].enabled ? limit - reserve : 0,
-		s->config->alerts.quota_throttle_percent);
-
-	if (blocked) {
-		bf_log(BF_WARN, "timer run skipped", BF_S("reason", blocked));
-		return;
-	}
-	if (n < s->config->scheduler.batch_size)
-		bf_log(BF_INFO, "timer run throttled by the quota", BF_I("months", n),
-			BF_I("used", s->pulse.isbndb_used));
-	bf_schedule_claim(s, n, s->config->scheduler.year_start, s->config->scheduler.year_end,
-		false, claimed, s);
+	t->op = NULL;
+	claim_run(t);
 }
 
 static void run_claimed(void *ctx, const struct bf_error *err, enum bf_store_outcome outcome)
 {
-	struct bf_schedule *s = ctx;
+	struct timer *t = ctx;
 
-	s->cron_op = NULL;
+	t->op = NULL;
 	if (err) {
-		bf_log(BF_WARN, "timer run not claimed yet", BF_E(err));
-		if (err->class == BF_ERR_RETRY && ++s->cron_tries < TRIES && !s->draining)
-			s->cron_op = bf_timer_start(s->loop, AGAIN_MS, again, s);
+		bf_log(BF_WARN, "timer run not claimed yet", BF_S("timer", t->name), BF_E(err));
+		if (err->class == BF_ERR_RETRY && ++t->tries < TRIES && !t->s->draining)
+			t->op = bf_timer_start(t->s->loop, AGAIN_MS, again, t);
 		return;
 	}
 	if (outcome == BF_STORE_DONE)
-		run(s);
+		t->run(t->s);
 	else
-		bf_log(BF_DEBUG, "timer run is another instance's", BF_I("scheduled", s->firing));
+		bf_log(BF_DEBUG, "timer run is another instance's", BF_S("timer", t->name),
+			BF_I("scheduled", t->firing));
 }
 
-static void claim_run(struct bf_schedule *s)
+static void claim_run(struct timer *t)
 {
-	if (!s->cron_op)
-		s->cron_op = bf_store_timer_claim(s->store, NAME, s->firing, run_claimed, s);
+	if (!t->op)
+		t->op = bf_store_timer_claim(t->s->store, t->name, t->firing, run_claimed, t);
 }
 
-/* ---- the beginning ---- */
+/* ---- what was missed ---- */
 static void last_run_known(void *ctx, const struct bf_error *err, int64_t last_run)
 {
-	struct bf_schedule *s = ctx;
-	int64_t now = pulse_db_wall_us(s) / 1000000, missed;
+	struct timer *t = ctx;
+	int64_t missed;
 
-	s->cron_op = NULL;
+	t->op = NULL;
 	if (err) {
-		bf_log(BF_WARN, "last timer run not known: nothing is caught up", BF_E(err));
+		bf_log(BF_WARN, "last timer run not known: nothing is caught up",
+			BF_S("timer", t->name), BF_E(err));
 		return;
 	}
-	missed = bf_cron_prev(&s->cron, s->config->scheduler.timezone, now);
-	if (last_run < 0 || missed < 0 || missed <= last_run || !s->config->scheduler.catch_up)
+	if (!t->on || last_run < 0 || !t->s->config->scheduler.catch_up)
 		return;
-	bf_log(BF_INFO, "a timer run was missed while down: caught up once",
+	missed = bf_cron_prev(&t->cron, t->zone, db_now(t));
+	if (missed < 0 || missed <= last_run)
+		return;
+	bf_log(BF_INFO, "a timer run was missed while down: caught up once", BF_S("timer", t->name),
 		BF_I("scheduled", missed));
-	s->firing = missed;
-	s->cron_tries = 0;
-	claim_run(s);
+	t->firing = missed;
+	t->tries = 0;
+	claim_run(t);
 }
 
-void timer_begin(struct bf_schedule *s)
+/* ---- its life ---- */
+void timer_init(struct timer *t, struct bf_schedule *s, const char *name, timer_run *run)
 {
-	if (!s->cron_on || s->draining)
-		return;
-	if (s->next_run < 0)
-		s->next_run = bf_cron_next(
-			&s->cron, s->config->scheduler.timezone, pulse_db_wall_us(s) / 1000000);
-	if (!s->cron_op)
-		s->cron_op = bf_store_timer_last(s->store, NAME, last_run_known, s);
-	arm(s);
+	*t = (struct timer){ .s = s, .name = name, .run = run, .next_run = -1 };
 }
 
-void timer_configure(struct bf_schedule *s)
+void timer_configure(struct timer *t, const char *expr, const char *zone)
 {
 	struct bf_error err;
-	const char *expr = s->config->scheduler.schedule;
 
 	/* validated with the configuration */
-	s->cron_on = expr && expr[0] && bf_cron_parse(&s->cron, expr, &err);
-	s->next_run = s->cron_on ? bf_cron_next(&s->cron, s->config->scheduler.timezone,
-					   pulse_db_wall_us(s) / 1000000)
-				 : -1;
-	arm(s);
+	t->on = expr && expr[0] && bf_cron_parse(&t->cron, expr, &err);
+	t->zone = zone;
+	t->next_run = t->on ? bf_cron_next(&t->cron, t->zone, db_now(t)) : -1;
+	arm(t);
 }
 
-void timer_stop(struct bf_schedule *s)
+void timer_begin(struct timer *t)
 {
-	bf_op_cancel(s->cron_timer);
-	bf_op_cancel(s->cron_op);
-	s->cron_timer = s->cron_op = NULL;
-	s->next_run = -1;
+	if (!t->on || t->s->draining)
+		return;
+	if (t->next_run < 0)
+		t->next_run = bf_cron_next(&t->cron, t->zone, db_now(t));
+	if (!t->op)
+		t->op = bf_store_timer_last(t->s->store, t->name, last_run_known, t);
+	arm(t);
 }
 
-int64_t bf_schedule_next_run(const struct bf_schedule *s)
+void timer_stop(struct timer *t)
 {
-	return s->next_run;
+	bf_op_cancel(t->alarm);
+	bf_op_cancel(t->op);
+	t->alarm = t->op = NULL;
+	t->next_run = -1;
 }
