@@ -5,6 +5,7 @@
 #ifndef BACKFILL_ADMIN_H
 #define BACKFILL_ADMIN_H
 #include "backfill/config.h"
+#include "backfill/enrich.h"
 #include "backfill/month.h"
 #include "backfill/providers.h"
 #include "backfill/reactor.h"
@@ -21,6 +22,7 @@ struct bf_admin_parts {
 	struct bf_providers *providers;
 	struct bf_months *months;
 	struct bf_schedule *schedule;
+	struct bf_enrich *enrich;	/* NULL: nothing is enriched here */
 };
 /* Listens at config's admin.listen (HOST:PORT, port 0: any; logs the address). NULL and *err when it can't. */
 struct bf_admin *bf_admin_new(const struct bf_admin_parts *, const struct bf_config *, struct bf_error *err);

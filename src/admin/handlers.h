@@ -29,6 +29,11 @@ void view_routes_month(struct request *);
 void view_routes_job(struct request *);
 void view_routes_quota(struct request *);
 void view_routes_config(struct request *);
+/* enrichment_routes.c */
+void enrichment_routes_book(struct request *);
+void enrichment_routes_list(struct request *);
+void enrichment_routes_redrive(struct request *);
+void enrichment_routes_adopt(struct request *);
 
 /* Reads the request's body; answers 400 itself and returns false when it isn't what the fields say. Problems that the
  * handler found in the values afterwards go to handlers_refuse. */

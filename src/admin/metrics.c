@@ -81,6 +81,58 @@ static void write_pulse(struct bf_buf *out, const struct bf_admin *admin)
 		(double)age_ms / 1000.0);
 }
 
+/* The enrichment queue, as the last pulse saw it; counting stops at 100000. */
+static void write_queue(struct bf_buf *out, const struct bf_admin *admin)
+{
+	const struct bf_pulse *pulse = bf_schedule_last_pulse(admin->parts.schedule, NULL);
+
+	if (pulse == NULL)
+		return;
+	head(out, "enrichment_queue", "gauge",
+		"Items of the enrichment queue; waiting is the part of pending whose time has not "
+		"come");
+	labelled(out, "enrichment_queue", "state", "pending", (double)pulse->queue_depth);
+	labelled(out, "enrichment_queue", "state", "waiting", (double)pulse->queue_waiting);
+	labelled(out, "enrichment_queue", "state", "processing", (double)pulse->queue_processing);
+	labelled(out, "enrichment_queue", "state", "failed", (double)pulse->queue_failed);
+	single(out, "enrichment_oldest_seconds", "gauge", "Age of the oldest pending item",
+		(double)pulse->queue_oldest_s);
+}
+
+/* What this process does and did with items of the queue. */
+static void write_enrichment(struct bf_buf *out, const struct bf_admin *admin)
+{
+	struct bf_enrich_figures f;
+
+	if (admin->parts.enrich == NULL)
+		return;
+	bf_enrich_figures(admin->parts.enrich, &f);
+	single(out, "enrichment_items_held", "gauge", "Items this process works on",
+		bf_enrich_count(admin->parts.enrich));
+	head(out, "enrichment_items_total", "counter", "Items that left this process, by how");
+	for (int i = 0; i < BF_ITEM_ENDS; i++)
+		labelled(out, "enrichment_items_total", "outcome", bf_item_end_names[i],
+			(double)f.ended[i]);
+	single(out, "enrichment_batches_total", "counter", "Batches that were claimed",
+		(double)f.batches);
+	single(out, "enrichment_stale_total", "counter",
+		"Items looked at again because the catalogue had changed meanwhile",
+		(double)f.stale);
+	single(out, "enrichment_defects_total", "counter",
+		"Events that the items' state machine has no answer to", (double)f.bugs);
+	head(out, "enrichment_works_total", "counter",
+		"Works that were made, became real, or went into another");
+	labelled(out, "enrichment_works_total", "kind", "new", (double)f.works_new);
+	labelled(out, "enrichment_works_total", "kind", "promoted", (double)f.works_promoted);
+	labelled(out, "enrichment_works_total", "kind", "absorbed", (double)f.works_absorbed);
+	single(out, "enrichment_records_reused_total", "counter",
+		"Records that were kept already and not asked for again", (double)f.records_reused);
+	head(out, "enrichment_batch_duration_seconds", "histogram",
+		"From claiming a batch to the end of its last item");
+	histogram(out, "enrichment_batch_duration_seconds", "", bf_batch_bounds_s, f.batch.bucket,
+		BF_BATCH_BUCKETS, f.batch.sum_s);
+}
+
 /* What this process does and did with months. */
 static void write_months(struct bf_buf *out, const struct bf_admin *admin)
 {
@@ -294,7 +346,9 @@ void metrics_show(struct request *rq)
 
 	bf_buf_init(&buf, MAX_BYTES);
 	write_pulse(&buf, rq->admin);
+	write_queue(&buf, rq->admin);
 	write_months(&buf, rq->admin);
+	write_enrichment(&buf, rq->admin);
 	write_providers(&buf, rq->admin);
 	write_database(&buf, rq->admin);
 	write_process(&buf, rq->admin);

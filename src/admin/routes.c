@@ -1,6 +1,6 @@
 /*
  * routes: the table of the interface and how a path is found in it. Paths are compared as written: no decoding, no
- * trailing slash, so that a proxy's rules about paths mean the same here.
+ * trailing slash, so that a proxy's rules about paths mean the same here. A {key} is handed on as written, too.
  */
 #include "routes.h"
 #include "backfill/base.h"
@@ -31,6 +31,10 @@ static const struct route table[] = {
 	{ POST, API "months/{y}/{m}/reset", month_routes_reset, ROUTE_SECRET, true, "start a month from nothing" },
 	{ POST, API "pause", pause_routes_pause, ROUTE_SECRET, true, "claim nothing, on any instance" },
 	{ POST, API "resume", pause_routes_resume, ROUTE_SECRET, true, "end the pause" },
+	{ GET,  API "books/{key}", enrichment_routes_book, ROUTE_SECRET, false, "all that is known of a book, and from whom" },
+	{ GET,  API "enrichment", enrichment_routes_list, ROUTE_SECRET, false, "items of the enrichment queue" },
+	{ POST, API "enrichment/redrive", enrichment_routes_redrive, ROUTE_SECRET, true, "make failed items due again" },
+	{ POST, API "enrichment/adopt", enrichment_routes_adopt, ROUTE_SECRET, true, "take over an older system's items" },
 	{ GET,  API "config", view_routes_config, ROUTE_SECRET, false, "the values in effect" },
 };
 // clang-format on
@@ -101,6 +105,11 @@ static bool match_segment(const char *pattern, size_t pattern_len, const char *s
 		return read_number(s, len, 2, 1, 12, &params->month);
 	if (pattern_len == 8 && strncmp(pattern, "{job_id}", 8) == 0)
 		return read_uuid(s, len, params->job_id);
+	if (pattern_len == 5 && strncmp(pattern, "{key}", 5) == 0) {
+		params->key = s;
+		params->key_len = len;
+		return len > 0;
+	}
 	return pattern_len == len && strncmp(pattern, s, len) == 0;
 }
 

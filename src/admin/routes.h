@@ -18,7 +18,7 @@ enum route_access {
 
 struct route {
 	enum evhttp_cmd_type method;	/* GET answers HEAD too */
-	const char *path;		/* {y}, {m} and {job_id} stand for one segment */
+	const char *path;		/* {y}, {m}, {job_id} and {key} stand for one segment */
 	route_handler *handler;
 	enum route_access access;
 	bool mutates;
@@ -28,6 +28,8 @@ struct route {
 struct route_params {
 	int year, month;		/* 0 where the path has none */
 	char job_id[37];
+	const char *key;		/* as written, still encoded; part of the path */
+	size_t key_len;
 };
 
 struct route_match {

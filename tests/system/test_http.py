@@ -11,8 +11,10 @@ from harness import wait_until
 UNAUTHORIZED = {"error": "Unauthorized: Invalid or missing X-Cron-Secret"}
 MUTATING = ["/api/internal/schedule-backfill", "/api/internal/seed-backfill-queue", "/api/harvest/backfill",
             "/api/internal/pause", "/api/internal/resume", "/api/internal/months/2024/1/retry",
-            "/api/internal/months/2024/1/cancel", "/api/internal/months/2024/1/reset"]
+            "/api/internal/months/2024/1/cancel", "/api/internal/months/2024/1/reset",
+            "/api/internal/enrichment/redrive", "/api/internal/enrichment/adopt"]
 READING = ["/api/internal/backfill-stats", "/api/internal/months", "/api/internal/months/2024/1",
+           "/api/internal/enrichment?status=failed", "/api/internal/books/9780306406157",
            "/api/internal/config", "/api/harvest/backfill/status/0b7e1f2a-9c3d-4e5f-8a6b-7c8d9e0f1a2b"]
 OPEN = ["/healthz", "/readyz", "/metrics", "/api/quota/status"]
 VARIANTS = ["baseline", "contemporary-notable", "annual", "diversity-emphasis", "overlooked-significance",
@@ -306,7 +308,7 @@ def test_schedule_shapes(daemon, db, sandbox):
         ("total_pending", 298), ("total_processing", 2), ("total_completed", 0), ("total_failed", 0),
         ("execution_summary", {"triggered": 2, "skipped": 0, "errors": 0})]
     stats = d.wait_months(2)
-    assert list(stats) == ["total_months", "by_status", "progress", "recent_activity"]
+    assert list(stats) == ["total_months", "by_status", "progress", "recent_activity", "enrichment"]
     assert list(stats["by_status"]) == ["pending", "processing", "completed", "failed", "retry"]
     assert list(stats["progress"]) == ["total_books_generated", "total_isbns_resolved", "overall_resolution_rate",
                                        "total_isbns_queued"]

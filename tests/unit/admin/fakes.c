@@ -210,6 +210,59 @@ struct bf_op *bf_store_job_json(struct bf_store *s, const char *id, bf_store_jso
 	return ASK("job", answer_json, done, ctx);
 }
 
+static void keep(char *to, size_t size, const char *text)
+{
+	snprintf(to, size, "%s", text != NULL ? text : "(none)");
+}
+
+struct bf_op *bf_store_book_json(struct bf_store *s, const char *isbn13, const char *work_key,
+				 bf_store_json_done *done, void *ctx)
+{
+	(void)s;
+	keep(fakes.isbn13, sizeof(fakes.isbn13), isbn13);
+	keep(fakes.work_key, sizeof(fakes.work_key), work_key);
+	return ASK("book", answer_json, done, ctx);
+}
+
+static void keep_filter(const struct bf_item_filter *f)
+{
+	keep(fakes.status, sizeof(fakes.status), f->status);
+	keep(fakes.reason, sizeof(fakes.reason), f->reason);
+	keep(fakes.provider, sizeof(fakes.provider), f->provider);
+	fakes.year = f->year;
+	fakes.month = f->month;
+}
+
+struct bf_op *bf_store_items_json(struct bf_store *s, const struct bf_item_filter *f, int limit, const char *after_id,
+				  bf_store_json_done *done, void *ctx)
+{
+	(void)s;
+	keep_filter(f);
+	keep(fakes.after, sizeof(fakes.after), after_id);
+	fakes.limit = limit;
+	return ASK("items", answer_json, done, ctx);
+}
+
+struct bf_op *bf_store_redrive(struct bf_store *s, const struct bf_item_filter *f, bool dry_run, int limit,
+			       bf_store_json_done *done, void *ctx)
+{
+	(void)s;
+	keep_filter(f);
+	fakes.dry_run = dry_run;
+	fakes.limit = limit;
+	return ASK("redrive", answer_json, done, ctx);
+}
+
+struct bf_op *bf_store_adopt(struct bf_store *s, bool dry_run, int limit, int max_retries,
+			     bf_store_json_done *done, void *ctx)
+{
+	(void)s;
+	fakes.dry_run = dry_run;
+	fakes.limit = limit;
+	fakes.max_retries = max_retries;
+	return ASK("adopt", answer_json, done, ctx);
+}
+
 struct bf_op *bf_store_quota_json(struct bf_store *s, const struct bf_quota_limits *limits,
 				  bf_store_json_done *done, void *ctx)
 {
@@ -302,6 +355,24 @@ int64_t bf_schedule_next_run(const struct bf_schedule *s)
 	return -1;
 }
 
+/* ---- enrich ---- */
+const char *const bf_item_end_names[BF_ITEM_ENDS] = {
+	"completed", "waiting", "retry", "failed", "released", "lost", "rekeyed"
+};
+const double bf_batch_bounds_s[BF_BATCH_BUCKETS] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 1e300 };
+
+int bf_enrich_count(const struct bf_enrich *e)
+{
+	(void)e;
+	return 7;
+}
+
+void bf_enrich_figures(const struct bf_enrich *e, struct bf_enrich_figures *ret)
+{
+	(void)e;
+	*ret = fakes.enrich;
+}
+
 /* ---- months ---- */
 const char *const bf_stage_names[BF_STAGES] = { "claimed", "generating", "saving", "resolving", "queueing" };
 const double bf_stage_bounds_s[BF_STAGE_BUCKETS] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 };
@@ -346,6 +417,15 @@ const char *const bf_provider_names[BF_NPROVIDERS] = {
 };
 const char *const bf_outcome_names[BF_OUTCOMES] = { "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m" };
 const double bf_http_latency_bounds_s[BF_HTTP_LATENCY_BUCKETS] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 };
+
+int bf_provider_by_name(const char *name)
+{
+	for (int id = 0; id < BF_NPROVIDERS; id++) {
+		if (strcmp(bf_provider_names[id], name) == 0)
+			return id;
+	}
+	return -1;
+}
 
 int bf_provider_daily_limit(const struct bf_providers *p, enum bf_provider_id id, int *ret_reserve)
 {

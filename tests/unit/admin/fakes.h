@@ -18,6 +18,7 @@ struct fakes {
 	struct bf_claim claim;
 	struct bf_harvest_reply harvest;
 	const struct bf_pulse *pulse;
+	struct bf_enrich_figures enrich;
 	struct bf_month_ref held;			/* year 0: none */
 	/* what they were asked */
 	int asked, cancelled, lost;
@@ -27,6 +28,10 @@ struct fakes {
 	char note[64], until[40];
 	struct bf_harvest harvest_ask;
 	struct bf_seed seed;
+	/* of enrichment: the book's key, the filter and page asked for; "(none)" for NULL */
+	char isbn13[14], work_key[1024], status[16], reason[64], provider[32], after[40];
+	int year, month, limit, max_retries;
+	bool dry_run;
 };
 extern struct fakes fakes;
 void fakes_reset(void);

@@ -8,6 +8,7 @@
 #include "routes.h"
 
 #define JOB "/api/harvest/backfill/status/"
+#define BOOKS "/api/internal/books/"
 #define ID  "0b7e1f2a-9c3d-4e5f-8a6b-7c8d9e0f1a2b"
 
 /* Paths that exist, their handlers and parameters. */
@@ -28,6 +29,11 @@ static void test_found(void **state)
 		{ EVHTTP_REQ_POST, "/api/internal/months/2024/9/cancel", month_routes_cancel, 2024, 9 },
 		{ EVHTTP_REQ_POST, "/api/internal/months/2024/9/reset", month_routes_reset, 2024, 9 },
 		{ EVHTTP_REQ_GET, JOB ID, view_routes_job, 0, 0 },
+		{ EVHTTP_REQ_GET, BOOKS "9780306406157", enrichment_routes_book, 0, 0 },
+		{ EVHTTP_REQ_HEAD, BOOKS "%2Fworks%2FOL1W", enrichment_routes_book, 0, 0 },
+		{ EVHTTP_REQ_GET, "/api/internal/enrichment", enrichment_routes_list, 0, 0 },
+		{ EVHTTP_REQ_POST, "/api/internal/enrichment/redrive", enrichment_routes_redrive, 0, 0 },
+		{ EVHTTP_REQ_POST, "/api/internal/enrichment/adopt", enrichment_routes_adopt, 0, 0 },
 	};
 	struct route_match match;
 
@@ -42,6 +48,9 @@ static void test_found(void **state)
 	}
 	routes_match(JOB "0B7E1F2A-9C3D-4E5F-8A6B-7C8D9E0F1A2B", EVHTTP_REQ_GET, &match);
 	assert_string_equal(match.params.job_id, ID);
+	routes_match(BOOKS "a%2Fb", EVHTTP_REQ_GET, &match);
+	assert_int_equal(match.params.key_len, 5);
+	assert_memory_equal(match.params.key, "a%2Fb", 5);
 }
 
 /* Paths that only look like one are none. */
@@ -53,6 +62,7 @@ static void test_not_found(void **state)
 		"/api/internal/months/2101/1", "/api/internal/months/2024/0", "/api/internal/months/2024/13",
 		"/api/internal/months/2024/001", "/api/internal/months/02024/1", "/api/internal/months/+2024/1",
 		"/api/internal/months/2024/1/", "/api/internal/months/2024/1/delete", "/api/internal/months/{y}/{m}",
+		BOOKS, BOOKS "a/b", BOOKS "a/", "/api/internal/books", "/api/internal/enrichment/", "/api/internal/enrichment/x",
 		JOB, JOB "x", JOB ID "0", JOB "0b7e1f2a-9c3d-4e5f-8a6b-7c8d9e0f1a2g", JOB "0b7e1f2a09c3d-4e5f-8a6b-7c8d9e0f1a2b",
 	};
 	struct route_match match;

@@ -394,6 +394,149 @@ static void test_views(void **state)
 	expect(200, "{\"admin\":{\"listen\":\"127.0.0.1:0\",\"secret\":\"set\"},\"scheduler\":{\"batch_size\":\"10\"}}");
 }
 
+/* A book is asked for by its ISBN in any spelling, else by a work's key, decoded once. */
+static void test_book(void **state)
+{
+	static const struct { const char *path, *isbn13, *work_key; } rows[] = {
+		{ "9780306406157", "9780306406157", "(none)" }, { "0-306-40615-2", "9780306406157", "(none)" },
+		{ "978-0-306-40615-7", "9780306406157", "(none)" }, { "synthetic:0a1b", "(none)", "synthetic:0a1b" },
+		{ "%2Fworks%2FOL1W", "(none)", "/works/OL1W" }, { "a%20b+c", "(none)", "a b+c" },
+		{ "9780306406158", "(none)", "9780306406158" }, { "%E4%B9%A6", "(none)", "\xe4\xb9\xa6" },
+	};
+	char path[1200];
+
+	(void)state;
+	for (size_t i = 0; i < BF_COUNT(rows); i++) {
+		fakes.json = "{\"a\":1}";
+		snprintf(path, sizeof(path), "/api/internal/books/%s?x=1", rows[i].path);
+		GET(path);
+		expect(200, "\r\n\r\n{\"a\":1}");
+		assert_string_equal(fakes.isbn13, rows[i].isbn13);
+		assert_string_equal(fakes.work_key, rows[i].work_key);
+	}
+	fakes.json = NULL;
+	GET("/api/internal/books/work%3a1");
+	expect(404, "{\"error\":\"Not found: nothing is known of work:1\"}");
+	fakes.database_up = false;
+	GET("/api/internal/books/work:1");
+	expect(503, "Retry-After: 5\r\n");
+}
+
+/* A key that is no text, or too long, is refused before anybody is asked; the length counts characters. */
+static void test_bad_key(void **state)
+{
+	static const char *const bad[] = { "%", "%4", "%zz", "a%00", "%0A", "%ff", "%7F", "a%C2%80" };
+	char path[1600] = "/api/internal/books/";
+	size_t len = strlen(path);
+
+	(void)state;
+	for (size_t i = 0; i < BF_COUNT(bad); i++) {
+		snprintf(path + len, sizeof(path) - len, "%s", bad[i]);
+		GET(path);
+		expect(400, "\"details\":[{\"field\":\"key\",");
+	}
+	for (size_t i = 0; i < 200; i++)
+		memcpy(path + len + 6 * i, "%C3%A9", 7);
+	assert_int_equal(fakes.asked, 0);
+	GET(path);
+	expect(200, "{}");
+	memcpy(path + len + 1200, "x", 2);
+	fakes.asked = 0;
+	GET(path);
+	expect(400, "200 characters");
+	assert_int_equal(fakes.asked, 0);
+}
+
+/* Filters and page reach the store as written; without any everything is asked for, a hundred at a time. */
+static void test_items(void **state)
+{
+	(void)state;
+	GET("/api/internal/enrichment");
+	expect(200, "{}");
+	assert_string_equal(fakes.status, "(none)");
+	assert_string_equal(fakes.after, "(none)");
+	assert_int_equal(fakes.limit, 100);
+	GET("/api/internal/enrichment?status=failed&reason=HTTP+429%25&provider=open_library&year=2024&month=12&limit=500"
+	    "&after=0b7e1f2a-9c3d-4e5f-8a6b-7c8d9e0f1a2b");
+	expect(200, "{}");
+	assert_string_equal(fakes.last, "items");
+	assert_string_equal(fakes.status, "failed");
+	assert_string_equal(fakes.reason, "HTTP 429%");
+	assert_string_equal(fakes.provider, "open_library");
+	assert_string_equal(fakes.after, "0b7e1f2a-9c3d-4e5f-8a6b-7c8d9e0f1a2b");
+	assert_int_equal(fakes.year, 2024);
+	assert_int_equal(fakes.month, 12);
+	assert_int_equal(fakes.limit, 500);
+	fakes.json = NULL;
+	GET("/api/internal/enrichment?after=0b7e1f2a-9c3d-4e5f-8a6b-7c8d9e0f1a2b");
+	expect(400, "{\"field\":\"after\",\"message\":\"there is no such item\"}");
+}
+
+/* What is wrong with a query is named, and nobody is asked. */
+static void test_bad_queries(void **state)
+{
+	static const struct { const char *query, *field; } rows[] = {
+		{ "state=failed", "state" }, { "status=retry", "status" }, { "status=", "status" }, { "provider=isbn", "provider" },
+		{ "year=1899", "year" }, { "month=13", "month" }, { "limit=0", "limit" }, { "limit=501", "limit" },
+		{ "limit=1&limit=2", "limit" }, { "after=1", "after" }, { "after=0b7e1f2a-9c3d-4e5f-8a6b-7c8d9e0f1a2g", "after" },
+		{ "after=0b7e1f2a09c3d-4e5f-8a6b-7c8d9e0f1a2b", "after" }, { "reason=%", "reason" }, { "reason=%00", "reason" },
+	};
+	char path[200], words[100];
+
+	(void)state;
+	for (size_t i = 0; i < BF_COUNT(rows); i++) {
+		snprintf(path, sizeof(path), "/api/internal/enrichment?%s", rows[i].query);
+		snprintf(words, sizeof(words), "\"details\":[{\"field\":\"%s\",", rows[i].field);
+		GET(path);
+		expect(400, words);
+	}
+	assert_int_equal(fakes.asked, 0);
+}
+
+/* Redriving only counts unless it is told otherwise; adopting does it, with the attempts of the configuration. */
+static void test_redrive_and_adopt(void **state)
+{
+	static const char *const bad[] = {
+		"{\"dry_ron\":false}", "{\"limit\":0}", "{\"limit\":100001}", "{\"provider\":\"x\"}", "{\"year\":1}",
+		"{\"reason\":\"\"}", "{\"dry_run\":\"false\"}", "{\"status\":\"failed\"}",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < BF_COUNT(bad); i++) {
+		POST("/api/internal/enrichment/redrive", bad[i]);
+		expect(400, "\"details\":[{\"field\":");
+	}
+	POST("/api/internal/enrichment/adopt", "{\"limit\":100001}");
+	expect(400, "\"field\":\"limit\"");
+	POST("/api/internal/enrichment/adopt", "{\"reason\":\"x\"}");
+	expect(400, "\"field\":\"reason\"");
+	assert_int_equal(fakes.asked, 0);
+	fakes.json = "{\"redriven\":0}";
+	POST("/api/internal/enrichment/redrive", "");
+	expect(200, "\r\n\r\n{\"redriven\":0}");
+	assert_true(fakes.dry_run);
+	assert_int_equal(fakes.limit, 1000);
+	POST("/api/internal/enrichment/redrive", "{\"dry_run\":false,\"reason\":\"no \\u00e9\",\"provider\":\"isbndb\","
+	     "\"year\":2024,\"month\":2,\"limit\":100000}");
+	expect(200, "redriven");
+	assert_string_equal(fakes.last, "redrive");
+	assert_false(fakes.dry_run);
+	assert_string_equal(fakes.reason, "no \xc3\xa9");
+	assert_string_equal(fakes.provider, "isbndb");
+	assert_int_equal(fakes.year * 100 + fakes.month, 202402);
+	assert_int_equal(fakes.limit, 100000);
+	stand.config.enrichment.max_attempts = 4;
+	POST("/api/internal/enrichment/adopt", "");
+	expect(200, "redriven");
+	assert_string_equal(fakes.last, "adopt");
+	assert_false(fakes.dry_run);
+	assert_int_equal(fakes.limit, 10000);
+	assert_int_equal(fakes.max_retries, 4);
+	fakes.database_up = false;
+	POST("/api/internal/enrichment/adopt", "{}");
+	expect(503, "Retry-After: 5\r\n");
+}
+
 /* HEAD has GET's header and no body. */
 static void test_head(void **state)
 {
@@ -462,13 +605,31 @@ static void test_ready(void **state)
 /* Metrics: with the database away, every sample has a type, histograms are cumulative, counters end in _total. */
 static void test_metrics(void **state)
 {
+	static const struct bf_pulse pulse = { .queue_depth = 9, .queue_waiting = 4, .queue_failed = 2, .queue_oldest_s = 61 };
 	char type[128] = "", kind[16] = "";
 	char *line, *rest;
 
 	(void)state;
 	fakes.database_up = false;
+	fakes.pulse = &pulse;
+	fakes.enrich = (struct bf_enrich_figures){ .ended = { 5, 1 }, .works_absorbed = 3,
+						   .batch = { .bucket = { 1, 2 }, .n = 3, .sum_s = 4.5 } };
+	GET("/metrics");
+	assert_null(strstr(stand.reply, "enrichment_items_total"));
+	stand.admin->parts.enrich = (struct bf_enrich *)(void *)&stand;
 	GET("/metrics");
 	expect(200, "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n");
+	expect(200, "\nbackfill_queue_depth 9\n");
+	expect(200, "\nbackfill_enrichment_queue{state=\"pending\"} 9\nbackfill_enrichment_queue{state=\"waiting\"} 4\n"
+		    "backfill_enrichment_queue{state=\"processing\"} 0\nbackfill_enrichment_queue{state=\"failed\"} 2\n");
+	expect(200, "\nbackfill_enrichment_oldest_seconds 61\n");
+	expect(200, "\nbackfill_enrichment_items_held 7\n");
+	expect(200, "\nbackfill_enrichment_items_total{outcome=\"completed\"} 5\n"
+		    "backfill_enrichment_items_total{outcome=\"waiting\"} 1\n");
+	expect(200, "\nbackfill_enrichment_works_total{kind=\"absorbed\"} 3\n");
+	expect(200, "\nbackfill_enrichment_batch_duration_seconds_bucket{le=\"2\"} 3\n");
+	expect(200, "\nbackfill_enrichment_batch_duration_seconds_sum 4.5\n"
+		    "backfill_enrichment_batch_duration_seconds_count 3\n");
 	expect(200, "\nbackfill_database_up 0\n");
 	expect(200, "\nbackfill_quota_used{provider=\"isbndb\"} 58\n");
 	expect(200, "backfill_provider_request_duration_seconds_bucket{provider=\"xai\",le=\"4\"} 3\n");
@@ -624,7 +785,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_claim), TEST(test_dry_run), TEST(test_year_range), TEST(test_bad_bodies), TEST(test_claim_refused),
 		TEST(test_seed), TEST(test_harvest), TEST(test_harvest_refused), TEST(test_month_actions), TEST(test_pause),
-		TEST(test_views), TEST(test_head), TEST(test_order), TEST(test_ready), TEST(test_metrics),
+		TEST(test_views), TEST(test_book), TEST(test_bad_key), TEST(test_items), TEST(test_bad_queries),
+		TEST(test_redrive_and_adopt), TEST(test_head), TEST(test_order), TEST(test_ready), TEST(test_metrics),
 		TEST(test_client_gone), TEST(test_drain), TEST(test_free_while_pending), TEST(test_cap), TEST(test_listen),
 	};
 
