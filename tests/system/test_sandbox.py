@@ -1,5 +1,6 @@
 """The sandbox: seven wire formats, treacherous on purpose, the same answer to the same request, every fault on demand."""
 import gzip
+import html
 import json
 import os
 import re
@@ -187,11 +188,12 @@ def test_two_editions_in_the_catalogue_are_one_work(make_sandbox, tmp_path):
     rows = ["On Writing: A Memoir\tStephen King\t9780743455961", "On Writing: A Memoir of the Craft\tStephen King\t9780671024253",
             "Lucene in Action\tA Bee\t9781932394283", "Lucene in Action, Second Edition\tA Bee\t9781933988177",
             "Uzumaki: Spiral Vol. 1\tJunji Ito\t9781569317143", "Uzumaki: Spiral Vol. 2\tJunji Ito\t9781591160335",
-            "On Writing: A Memoir\tSomebody Else\t9780571201754"]
+            "On Writing: A Memoir\tSomebody Else\t9780571201754", "The Mole and the Fox\tA Bee\t9780063435605",
+            "The Mole and the Fox Fifth Anniversary Limited Edition: The Bestseller\tA Bee\t9780062976581"]
     file = tmp_path / "c.tsv"
     file.write_text("year\tmonth\ttitle\tauthors\tisbn13\n" + "".join(f"2001\t1\t{row}\n" for row in rows))
     works = [truth(sandbox, row.split("\t")[2])["work"] for sandbox in [make_sandbox(catalogue=file)] for row in rows]
-    assert works[0] == works[1] and works[2] == works[3] and len(set(works)) == 5
+    assert works[0] == works[1] and works[2] == works[3] and works[7] == works[8] and len(set(works)) == 6
 
 
 # ---- the AIs ----
@@ -506,6 +508,259 @@ def test_wikidata_finds_isbns_only_in_the_stored_spelling(sandbox):
     assert by_isbn(stored).json["results"]["bindings"][0]["x"]["value"] == stored
     assert by_isbn(stored.replace("-", "")).json["results"]["bindings"] == []
     assert stand.http("POST", url, "SELECT ?x WHERE {", {"Content-Type": "application/sparql-query", **AGENT}).status == 400
+
+
+# ---- what enrichment asks ----
+
+LOOKED_UP = ["isbndb", "open_library", "archive_org", "wikidata"]
+FORM = {"Content-Type": "application/x-www-form-urlencoded", **AGENT}
+
+
+def holds_all(sandbox, **more):
+    sandbox.control({"providers": {p: {"coverage": 1} for p in LOOKED_UP}, **more})
+
+
+def truths(sandbox, n, start=0):
+    """n lines of /_truth, editions and decoys as they come."""
+    return lines(sandbox, "/_truth")[start:start + n]
+
+
+def bulk(sandbox, asked):
+    """ISBNdb's records of ISBNs, by ISBN-13."""
+    found = isbndb(sandbox, "/books", method="POST", body={"isbns": asked}).json["data"]
+    found = list(found.values()) if isinstance(found, dict) else found
+    return {canon(b.get("isbn13") or b["isbn"]): b for b in found}
+
+
+def open_library_data(sandbox, asked):
+    query = urlencode({"bibkeys": ",".join(f"ISBN:{i}" for i in asked), "format": "json", "jscmd": "data"})
+    found = stand.http("GET", f"{sandbox.url}/open_library/api/books?{query}", None, AGENT).json
+    return {key[5:]: book for key, book in found.items()}
+
+
+def archive_docs(sandbox, asked, rows=1000, quoted=False):
+    terms = " OR ".join(f'"{i}"' if quoted else i for i in asked)
+    query = urlencode({"q": f"isbn:({terms}) AND mediatype:texts", "rows": rows, "output": "json"})
+    return stand.http("GET", f"{sandbox.url}/archive_org/advancedsearch.php?{query}", None, AGENT).json["response"]["docs"]
+
+
+def archive_isbns(doc):
+    listed = doc["isbn"] if isinstance(doc["isbn"], list) else [doc["isbn"]]
+    return {canon(i) for i in listed}
+
+
+def is_pallet(doc):
+    return bool(re.match("bwb|books_", doc["identifier"], re.I))
+
+
+def spellings(isbn):
+    """The plain form and all 28 ways to hyphenate the nine digits in the middle."""
+    prefix, nine, check = isbn[:3], isbn[3:12], isbn[12]
+    return [isbn] + [f"{prefix}-{nine[:a]}-{nine[a:b]}-{nine[b:]}-{check}" for a in range(1, 8) for b in range(a + 1, 9)]
+
+
+def wikidata_rows(sandbox, asked):
+    values = " ".join(f'"{s}"' for i in asked for s in spellings(i))
+    query = ("SELECT ?ed ?work ?i13 ?t ?n ?pub ?date ?pages WHERE { VALUES ?i13 { %s } ?ed wdt:P212 ?i13 ."
+             " OPTIONAL { ?ed wdt:P629 ?work } OPTIONAL { ?ed wdt:P1476 ?own } OPTIONAL { ?ed rdfs:label ?el }"
+             " BIND(COALESCE(?own, ?el) AS ?t) OPTIONAL { ?ed (wdt:P50|(wdt:P629/wdt:P50))/rdfs:label ?n }"
+             " OPTIONAL { ?ed wdt:P577 ?date } OPTIONAL { ?ed wdt:P123/rdfs:label ?pub } OPTIONAL { ?ed wdt:P1104 ?pages } }" % values)
+    answer = stand.http("POST", sandbox.url + "/wikidata/sparql", urlencode({"query": query, "format": "json"}), FORM)
+    assert answer.status == 200, answer
+    return answer.json["results"]["bindings"]
+
+
+def plain(text):
+    return html.unescape(text).casefold()
+
+
+def test_isbndb_knows_every_edition_and_every_decoy(sandbox):
+    """Each ISBN of /_truth that a holder was asked for is answered with its own title and author, in bulk and alone."""
+    holds_all(sandbox)
+    asked = truths(sandbox, 400)
+    assert {"edition", "summary", "sequel", "same_title", "translation"} <= {x["what"] for x in asked}
+    found = {}
+    for at in range(0, len(asked), 100):
+        found.update(bulk(sandbox, [x["isbn"] for x in asked[at:at + 100]]))
+    slots = {}
+    for x in asked:
+        if x["isbn"] not in found:
+            assert x["kind"] == "edition"       # a holder of a work lacks some of its later editions
+            continue
+        assert plain(found[x["isbn"]]["title_long"]).startswith(plain(x["title"])), x
+        if x["kind"] == "edition":
+            slots.setdefault((x["work"], x["of_title"]), []).append(found[x["isbn"]]["binding"])
+    assert max(len(v) for v in slots.values()) >= 3 and all(len(set(v)) == len(v) for v in slots.values())
+    assert sum(len(v) > 1 for v in slots.values()) > 0.6 * len(slots)
+    one = next(x for x in asked if x["kind"] == "decoy")
+    assert isbndb(sandbox, f"/book/{one['isbn']}").json["book"] == found[one["isbn"]]
+
+
+def test_isbndb_coverage_holds_for_bulk_too(sandbox):
+    """A provider without coverage has no edition; decoys are switched off with the decoys."""
+    sandbox.control({"decoys": False, "providers": {"isbndb": {"coverage": 0}}})
+    assert bulk(sandbox, [x["isbn"] for x in truths(sandbox, 100)]) == {}
+
+
+def test_a_bulk_call_beyond_the_quota_is_refused_whole(sandbox):
+    """Nine units left and ten asked: the daily answer, nothing spent; nine are served."""
+    sandbox.control({"providers": {"isbndb": {"daily_quota": 12, "coverage": 1}}})
+    isbns_asked = [x["isbn"] for x in truths(sandbox, 10)]
+    assert isbndb(sandbox, "/books", method="POST", body={"isbns": isbns_asked[:3]}).status == 200
+    refused = isbndb(sandbox, "/books", method="POST", body={"isbns": isbns_asked})
+    assert refused.status == 429 and "Daily quota exceeded" in refused.text
+    assert sandbox.counters("isbndb")["units"] == 3
+    assert isbndb(sandbox, "/books", method="POST", body={"isbns": isbns_asked[:9]}).status == 200
+    assert sandbox.counters("isbndb")["units"] == 12
+
+
+def test_a_bulk_call_takes_a_thousand(sandbox):
+    """1000 ISBNs are answered, 1001 refused without a unit."""
+    asked = [x["isbn"] for x in truths(sandbox, 1001)]
+    assert isbndb(sandbox, "/books", method="POST", body={"isbns": asked}).status == 400
+    assert sandbox.counters("isbndb")["units"] == 0
+    assert isbndb(sandbox, "/books", method="POST", body={"isbns": asked[:1000]}).json["requested"] == 1000
+
+
+def test_open_library_data_has_the_real_ones_shape(sandbox):
+    """People, publishers and subjects are objects with a name, covers have three sizes, identifiers are lists, what is unknown
+    is absent."""
+    holds_all(sandbox)
+    asked = {x["isbn"]: x for x in truths(sandbox, 100)}
+    found = open_library_data(sandbox, [*asked, "9780306406157"])
+    assert len(found) > 60 and "9780306406157" not in found
+    for isbn, book in found.items():
+        assert plain(book["title"]).startswith(plain(asked[isbn]["title"]))
+        assert re.fullmatch(r"/books/OL\d+M", book["key"]) and book["publishers"][0]["name"] and book["publish_date"]
+        assert isbn in {canon(i) for i in book["identifiers"]["isbn_13"]}
+        assert all(isinstance(v, list) for v in book["identifiers"].values())
+        assert isinstance(book.get("number_of_pages", 1), int) and ("number_of_pages" in book or "pagination" in book)
+    assert any(set(b["cover"]) == {"small", "medium", "large"} for b in found.values() if "cover" in b)
+    assert any(b["subjects"][0]["name"] for b in found.values() if "subjects" in b)
+    assert {"goodreads", "librarything", "openlibrary"} <= {k for b in found.values() for k in b["identifiers"]}
+
+
+def test_archive_org_finds_isbns_and_pallets(sandbox):
+    """One query for many ISBNs of either length: documents carry what was asked for, as text or list; some answers begin with a
+    pallet of hundreds, whose ISBNs say nothing; rows caps the list."""
+    holds_all(sandbox)
+    known = [x for x in truths(sandbox, 800) if x["kind"] == "edition"]
+    pallets = found = 0
+    shapes = set()
+    for at in range(0, 200, 5):
+        asked = {x["isbn"]: x for x in known[at:at + 5]}
+        docs = archive_docs(sandbox, [*asked, "9780306406157"], quoted=at % 3 == 0)
+        pallets += sum(map(is_pallet, docs))
+        for doc in docs:
+            if is_pallet(doc):
+                assert len(doc["isbn"]) > 200 and {*asked, "9780306406157"} <= set(doc["isbn"])
+                continue
+            hits = archive_isbns(doc) & set(asked)
+            assert hits, doc
+            assert any(asked[i]["title"].casefold() in str(doc["title"]).casefold() for i in hits)
+            shapes.add(type(doc["isbn"]))
+            found += 1
+    assert pallets and found > 140 and shapes == {str, list}, (pallets, found, shapes)
+    tens = [x["isbn"] for x in known if x["isbn"].startswith("978")][:5]
+    ten = [i[3:12] + "0123456789X"[-sum((10 - k) * int(c) for k, c in enumerate(i[3:12])) % 11] for i in tens]
+    by_ten = {i for doc in archive_docs(sandbox, ten) if not is_pallet(doc) for i in archive_isbns(doc)}
+    assert by_ten & set(tens)
+    assert len(archive_docs(sandbox, [x["isbn"] for x in known[:50]], rows=7)) == 7
+
+
+def test_wikidata_finds_a_batch_by_all_spellings(sandbox):
+    """50 ISBNs in 29 spellings each go in one form; each row is an edition among those asked, with its title and one author."""
+    holds_all(sandbox)
+    asked = {x["isbn"]: x for x in truths(sandbox, 2000) if x["kind"] == "edition"}
+    asked = dict(list(asked.items())[:50])
+    rows = wikidata_rows(sandbox, asked)
+    assert len({canon(r["i13"]["value"]) for r in rows}) > 25
+    for r in rows:
+        line = asked[canon(r["i13"]["value"])]
+        assert r["t"]["value"] == line["title"] and r["n"]["value"] in line["authors"].split(";")
+        assert r["work"]["value"].startswith("http://www.wikidata.org/entity/Q") and r["ed"]["type"] == "uri"
+    assert any("-" in r["i13"]["value"] for r in rows) and any("-" not in r["i13"]["value"] for r in rows)
+    of_two = {r["ed"]["value"] for r in rows if ";" in asked[canon(r["i13"]["value"])]["authors"]}
+    assert all(sum(r["ed"]["value"] == ed for r in rows) >= 2 for ed in of_two)
+    assert wikidata_rows(sandbox, ["9780306406157"]) == []
+
+
+def test_providers_agree_on_which_book_an_isbn_is(sandbox):
+    """Title and surname of every provider's record are those of /_truth, however they are spelt."""
+    holds_all(sandbox)
+    asked = {x["isbn"]: x for x in truths(sandbox, 120, start=300)}
+    said = {"isbndb": {}, "open_library": {}, "archive_org": {}, "wikidata": {}}
+    for isbn, b in bulk(sandbox, [*asked]).items():
+        names = b["authors"].values() if isinstance(b["authors"], dict) else b["authors"]
+        said["isbndb"][isbn] = (b["title_long"], " ".join(names))
+    for isbn, b in open_library_data(sandbox, [*asked][:100]).items():
+        said["open_library"][isbn] = (b["title"], " ".join(a["name"] for a in b.get("authors", [])) or None)
+    for doc in archive_docs(sandbox, [*asked]):
+        for isbn in archive_isbns(doc) & set(asked) if not is_pallet(doc) else ():
+            said["archive_org"][isbn] = (str(doc["title"]), str(doc["creator"]))
+    for r in wikidata_rows(sandbox, [*asked][:60]):
+        said["wikidata"][canon(r["i13"]["value"])] = (r["t"]["value"], r["n"]["value"])
+    for provider, records in said.items():
+        assert len(records) > 20, provider
+        for isbn, (title, authors) in records.items():
+            assert plain(asked[isbn]["title"]) in plain(title), (provider, asked[isbn], title)
+            surnames = [plain(n).rstrip(".").split()[-1] for n in asked[isbn]["authors"].split(";")]
+            assert authors is None or any(s in plain(authors) for s in surnames), (provider, asked[isbn], authors)
+
+
+def test_records_give_the_merge_work_to_do(sandbox):
+    """Mark-up, entities, odd case, four shapes of dates, languages of several schemes, both schemes of URLs, long blurbs."""
+    holds_all(sandbox)
+    asked = [x["isbn"] for x in truths(sandbox, 900)]
+    books = {}
+    for at in range(0, len(asked), 300):
+        books.update(bulk(sandbox, asked[at:at + 300]))
+    text = json.dumps(list(books.values()), ensure_ascii=False)
+    for mark in ("<br/>", "<p>", "&amp;", "&#39;", '"pages": []', "Https://", "http://", "~autofilled~", '"Subjects"', "FICTION",
+                 '"related": []', '"dimensions_structured": []', '"synopsys"', '"overview"', ", Inc.", '"msrp": "0.00"', '"0": '):
+        assert mark in text, mark
+    dates = {re.sub(r"\d", "9", str(b["date_published"])) for b in books.values()}
+    assert {"9999", "9999-99", "9999-99-99", "9999-99-99t99:99:99z"} <= dates and any(d[0].isalpha() for d in dates)
+    assert {"en", "eng", "en_US", "English"} <= {b["language"] for b in books.values()}
+    blurbs = [len(b.get("synopsis", "")) for b in books.values()]
+    assert max(blurbs) > 5000 and 0 in blurbs
+    other = open_library_data(sandbox, asked[:100])
+    differ = [i for i in other if i in books and other[i]["publishers"][0]["name"] != books[i]["publisher"]]
+    assert differ and any(re.match("[A-Z]\\. ", a["name"]) for b in open_library_data(sandbox, asked[100:200]).values()
+                          for a in b.get("authors", [])) | any(re.match("[A-Z]\\. ", a["name"]) for b in other.values()
+                                                              for a in b.get("authors", []))
+
+
+def test_namesakes_and_editions_of_other_months_are_in_the_catalogue(sandbox):
+    """The built-in catalogue has works of one title by two authors, and works named in two months under two spellings."""
+    firsts = {}
+    for x in lines(sandbox, "/_truth"):
+        if x["kind"] == "edition":
+            firsts[(x["of_title"], x["of_authors"])] = x["true_work"]
+    by_title, by_work = {}, {}
+    for (title, author), work in firsts.items():
+        by_title.setdefault(title, set()).add(work)
+        by_work.setdefault(work, set()).add((title, author))
+    assert sum(len(v) > 1 for v in by_title.values()) >= 8
+    assert sum(len(v) > 1 for v in by_work.values()) >= 8
+    months = {}
+    for year, month in ((2024, m) for m in range(1, 13)):
+        for book in named(sandbox, year, month):
+            months.setdefault(book["work"], set()).add((month, book["work_title"]))
+    assert any(len({m for m, _ in v}) > 1 and len({t for _, t in v}) > 1 for v in months.values())
+
+
+def test_true_work_tells_books_of_their_own_from_editions(sandbox):
+    """A translation and large print are the work itself; a guide, a sequel, a namesake are works that no edition shares."""
+    of = {}
+    for x in lines(sandbox, "/_truth"):
+        of.setdefault(x["what"], []).append(x)
+    for what in ("edition", "translation", "large_print"):
+        assert all(x["true_work"] == x["work"] for x in of[what])
+    editions = {x["true_work"] for x in of["edition"]}
+    for what in ("summary", "study_guide", "workbook", "box_set", "sequel", "same_title"):
+        own = [x["true_work"] for x in of[what]]
+        assert len(set(own)) == len(own) and not set(own) & editions
 
 
 # ---- refusals ----

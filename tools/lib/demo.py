@@ -1,5 +1,6 @@
 """What tools/demo does after the packages are there; see its --help."""
 import argparse
+import json
 import os
 import secrets
 import shutil
@@ -15,6 +16,7 @@ import stand
 import throwaway_pg
 from stand import ROOT, StandError
 
+BUILD = ROOT / (os.environ.get("BF_BUILD") or "build")
 LAST_YEAR = 2024            # the newest month is its December
 MONTHS_MAX = 12 * (LAST_YEAR - 1900 + 1)
 PORT = 8787                 # the product's own; another one is taken when it is in use
@@ -23,6 +25,9 @@ REFRESH_S = 0.5
 LINE_EVERY_S = 3.0          # where the output is no terminal
 # No month may take longer than this without anything moving; then the demo gives up and says so.
 STALLED_S = 300
+# Items of the queue that wait for a later time (a retry's backoff, a quota) get this long to become due.
+WAITING_S = 90
+FAILED_SHARE_MAX = 0.01     # of the queue's items; more of them fail the demo
 
 
 class Demo:
@@ -54,8 +59,8 @@ class Demo:
             raise StandError(f"{self.folder} is not empty; --keep wants a new or empty folder")
 
     def build(self):
-        """Compiles the programs the demo needs into build/; the output appears only when that fails."""
-        folder = ROOT / "build"
+        """Compiles the programs the demo needs into build/ ($BF_BUILD); the output appears only when that fails."""
+        folder = BUILD
         steps = [["meson", "compile", "-C", str(folder), "backfilld", "provider-sandbox"]]
         if not (folder / "build.ninja").exists():
             steps.insert(0, ["meson", "setup", str(folder)])
@@ -77,7 +82,7 @@ class Demo:
         self.started.append(("PostgreSQL", self.cluster.stop))
         self.cluster.create_database("openlibrary")
         self.say("starting the provider sandbox")
-        self.sandbox = stand.Sandbox(self.folder, catalogue=self.options.catalogue, build=ROOT / "build",
+        self.sandbox = stand.Sandbox(self.folder, catalogue=self.options.catalogue, build=BUILD,
                                      extra=["--latency", "demo"])
         self.started.append(("provider-sandbox", self.sandbox.stop))
         self.say("migrating the database and starting backfilld")
@@ -85,8 +90,8 @@ class Demo:
         ini = self.write_ini(listen)
         env = stand.daemon_env(self.secret)
         log = self.folder / "backfilld.log"
-        stand.migrate(ini, log, env, build=ROOT / "build")
-        self.daemon = stand.Daemon(ini, log, listen, self.secret, env, build=ROOT / "build")
+        stand.migrate(ini, log, env, build=BUILD)
+        self.daemon = stand.Daemon(ini, log, listen, self.secret, env, build=BUILD)
         self.started.append(("backfilld", self.daemon.stop))
         self.daemon.wait_ready()
 
@@ -155,64 +160,120 @@ class Demo:
             left -= answer["months_selected"]
         self.say(f"{self.options.months} months claimed, newest first")
 
-    def watch(self):
-        """Shows the progress until every month has ended; the last statistics."""
+    def look(self):
+        """The statistics now; StandError when a program ended."""
+        if not self.daemon.running or not self.sandbox.running:
+            who = "backfilld" if not self.daemon.running else "provider-sandbox"
+            log = self.daemon if who == "backfilld" else self.sandbox
+            raise StandError(f"{who} ended:\n{log.log_tail()}")
+        return self.ask("GET", "/api/internal/backfill-stats")
+
+    def watch(self, is_done, show, stalled_s=lambda stats: STALLED_S):
+        """Shows the progress until is_done(stats), or until nothing moved for stalled_s(stats); the last statistics and whether
+        it was done."""
         started = moved = time.monotonic()
         last_line, last_state = 0.0, None
         while True:
-            if not self.daemon.running or not self.sandbox.running:
-                who = "backfilld" if not self.daemon.running else "provider-sandbox"
-                log = self.daemon if who == "backfilld" else self.sandbox
-                raise StandError(f"{who} ended:\n{log.log_tail()}")
-            stats = self.ask("GET", "/api/internal/backfill-stats")
+            stats = self.look()
             now = time.monotonic()
-            if stats != last_state:
-                moved, last_state = now, stats
-            elif now - moved > STALLED_S:
-                raise StandError(f"nothing moved for {STALLED_S} s: {stats['by_status']}")
-            done = self.ended(stats) >= self.options.months
+            state = {k: v for k, v in stats["enrichment"].items() if k != "oldest_age_s"}, stats["by_status"], stats["progress"]
+            if state != last_state:
+                moved, last_state = now, state
+            done = is_done(stats)
             if self.tty or done or now - last_line >= LINE_EVERY_S:
                 last_line = now
-                self.show(stats, now - started)
-            if done:
+                self.line(show(stats, now - started))
+            if done or now - moved > stalled_s(stats):
                 if self.tty:
                     print()
-                return stats
+                return stats, done
             time.sleep(REFRESH_S)
+
+    def watch_months(self):
+        """Until every month has ended."""
+        stats, done = self.watch(lambda stats: self.ended(stats) >= self.options.months, self.months_line)
+        if not done:
+            raise StandError(f"nothing moved for {STALLED_S} s: {stats['by_status']}")
+        return stats
+
+    def watch_queue(self):
+        """Until every item of the enrichment queue has ended; the last statistics and whether it is so."""
+        self.say("the months are done; enrichment goes on until its queue is empty")
+        before = self.look()["enrichment"]["completed"]
+
+        def left(stats):
+            queue = stats["enrichment"]
+            return queue["pending"] + queue["processing"]
+
+        def stalled_s(stats):
+            queue = stats["enrichment"]
+            only_waiting = queue["pending"] <= queue["waiting"] and queue["processing"] == 0
+            return WAITING_S if only_waiting else STALLED_S
+        return self.watch(lambda stats: left(stats) == 0, lambda stats, elapsed: self.queue_line(stats, elapsed, before), stalled_s)
 
     @staticmethod
     def ended(stats):
         return stats["by_status"]["completed"] + stats["by_status"]["failed"]
 
-    def show(self, stats, elapsed):
+    def line(self, text):
         """One line of progress; on a terminal over the one before."""
-        by, progress = stats["by_status"], stats["progress"]
+        if self.tty:
+            width = shutil.get_terminal_size().columns - 1
+            print("\r" + text[:width].ljust(width), end="", flush=True)
+        else:
+            print(text, flush=True)
+
+    def months_line(self, stats, elapsed):
+        by, progress, queue = stats["by_status"], stats["progress"], stats["enrichment"]
         quota = self.daemon.get("/api/quota/status", secret=None).json.get("data", {})
         n = self.options.months
         filled = 20 * self.ended(stats) // n
-        line = (f"[{'#' * filled}{'.' * (20 - filled)}] {by['completed']}/{n} done, {by['processing']} in work, "
+        return (f"[{'#' * filled}{'.' * (20 - filled)}] {by['completed']}/{n} done, {by['processing']} in work, "
                 f"{by['retry']} retry, {by['failed']} failed | {progress['total_books_generated']} books, "
                 f"{progress['total_isbns_resolved']} ISBNs ({progress['overall_resolution_rate']:.1f} %), "
-                f"{progress['total_books_generated'] / max(elapsed, 1):.1f} books/s | "
+                f"{progress['total_books_generated'] / max(elapsed, 1):.1f} books/s | {queue['completed']} editions | "
                 f"ISBNdb {quota.get('used', 0)}/{quota.get('safety_limit') or '-'} | {elapsed:.0f} s")
-        if self.tty:
-            width = shutil.get_terminal_size().columns - 1
-            print("\r" + line[:width].ljust(width), end="", flush=True)
-        else:
-            print(line, flush=True)
+
+    @staticmethod
+    def queue_line(stats, elapsed, before):
+        queue = stats["enrichment"]
+        ended = queue["completed"] + queue["failed"]
+        left = queue["pending"] + queue["processing"]
+        filled = 20 * ended // max(ended + left, 1)
+        return (f"[{'#' * filled}{'.' * (20 - filled)}] enrichment: {left} in the queue ({queue['processing']} in work, "
+                f"{queue['waiting']} waiting), {queue['completed']} editions, {queue['failed']} failed, "
+                f"{(queue['completed'] - before) / max(elapsed, 1):.1f} editions/s | {elapsed:.0f} s")
+
+    def measured(self):
+        """What tools/measure says of the catalogue, as a dict; None when it has nothing to say."""
+        done = subprocess.run([sys.executable, "-B", str(ROOT / "tools" / "measure"), "--json", *self.measure_options()],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        if done.returncode not in (0, 1):
+            print(done.stderr.strip(), file=sys.stderr)
+            return None
+        return json.loads(done.stdout)["enrichment"]
+
+    def measure_options(self):
+        return ["--sandbox", self.sandbox.url, "--conninfo", self.cluster.conninfo("openlibrary")]
 
     def summary(self, stats):
         """What came of it, as a table; with a catalogue also how much of it is right."""
         by, progress = stats["by_status"], stats["progress"]
         counters = self.sandbox.counters()
-        print("\n" + "\n".join(f"{name:<22}{value:>12}" for name, value in (
-            ("months completed", by["completed"]), ("months failed", by["failed"]),
-            ("books", progress["total_books_generated"]), ("ISBNs", progress["total_isbns_resolved"]),
-            ("resolution rate", f"{progress['overall_resolution_rate']:.2f} %"),
-            ("queued to enrich", progress["total_isbns_queued"]),
-            ("seconds", f"{time.monotonic() - self.began:.1f}"),
-            ("memory, peak", f"{self.daemon.rss_peak / 1024:.1f} MiB"),
-            ("CPU", f"{self.daemon.cpu_s:.2f} s"))))
+        seconds = time.monotonic() - self.began
+        rows = [("months completed", by["completed"]), ("months failed", by["failed"]),
+                ("books", progress["total_books_generated"]), ("ISBNs", progress["total_isbns_resolved"]),
+                ("resolution rate", f"{progress['overall_resolution_rate']:.2f} %"),
+                ("queued to enrich", progress["total_isbns_queued"])]
+        enriched = self.measured()
+        if enriched:
+            counts = enriched["counts"]
+            rows += [("editions", counts["editions"]), ("works", counts["works"]), ("authors", counts["authors"]),
+                     ("promoted works", counts["promoted_works"]), ("right work", f"{enriched['right_work']:.2f} %"),
+                     ("units per edition", f"{enriched['units_per_edition']:.3f}")]
+        rows += [("seconds", f"{seconds:.1f}"), ("memory, peak", f"{self.daemon.rss_peak / 1024:.1f} MiB"),
+                 ("CPU", f"{self.daemon.cpu_s:.2f} s")]
+        print("\n" + "\n".join(f"{name:<22}{value:>12}" for name, value in rows))
         print(f"\n{'provider':<22}{'requests':>12}{'units':>12}{'peak/s':>12}")
         providers = counters.get("providers", counters)
         for name in stand.PROVIDERS:
@@ -222,8 +283,22 @@ class Demo:
         if self.options.catalogue:
             print()
             sys.stdout.flush()
-            subprocess.run([sys.executable, "-B", str(ROOT / "tools" / "measure"), "--sandbox", self.sandbox.url, "--conninfo",
-                            self.cluster.conninfo("openlibrary")], stdin=subprocess.DEVNULL, check=False)
+            subprocess.run([sys.executable, "-B", str(ROOT / "tools" / "measure"), *self.measure_options()],
+                           stdin=subprocess.DEVNULL, check=False)
+        return enriched
+
+    def verdict(self, stats, enriched):
+        """What keeps the demo from being a success, a sentence each."""
+        by, queue, n = stats["by_status"], stats["enrichment"], self.options.months
+        if by["completed"] < n:
+            yield f"only {by['completed']} of {n} months completed"
+        if queue["pending"] or queue["processing"]:
+            yield f"{queue['pending'] + queue['processing']} items are left in the queue ({queue['waiting']} wait for a later time)"
+        failed, ended = queue["failed"], queue["completed"] + queue["failed"]
+        for reason, count in (enriched or {}).get("failed", {}).items():
+            print(f"demo: {count} not enriched: {reason}", file=sys.stderr)
+        if failed > FAILED_SHARE_MAX * ended:
+            yield f"{failed} of {ended} items failed"
 
     def address(self):
         print(f"\n    interface  {self.daemon.url}/\n    secret     {self.secret}\n", flush=True)
@@ -233,18 +308,18 @@ class Demo:
         self.start()
         self.address()
         self.claim()
-        stats = self.watch()
-        self.summary(stats)
-        complete = stats["by_status"]["completed"] >= self.options.months
-        if not complete:
-            print(f"demo: only {stats['by_status']['completed']} of {self.options.months} months completed", file=sys.stderr)
+        self.watch_months()
+        stats, _ = self.watch_queue()
+        troubles = list(self.verdict(stats, self.summary(stats)))
+        for trouble in troubles:
+            print(f"demo: {trouble}", file=sys.stderr)
         if not self.options.exit:
             self.address()
             print("Ctrl-C stops everything.", flush=True)
             while self.daemon.running:
                 time.sleep(0.5)
             raise StandError(f"backfilld ended:\n{self.daemon.log_tail()}")
-        return 0 if complete else 1
+        return 1 if troubles else 0
 
 
 def free_listen_port():
@@ -265,7 +340,8 @@ def arguments(argv):
     p.add_argument("--months", type=int, default=24, metavar="N",
                    help=f"how many months, newest first up to {LAST_YEAR}-12 (default 24, about a minute)")
     p.add_argument("--catalogue", metavar="FILE", help="a TSV of books instead of the built-in one; results are measured")
-    p.add_argument("--exit", action="store_true", help="leave when the months are done; status 0 when all completed")
+    p.add_argument("--exit", action="store_true",
+                   help="leave when all is done; status 0 when every month completed and the queue is empty")
     p.add_argument("--keep", metavar="DIR", help="keep database, configuration and logs in this new folder")
     options = p.parse_args(argv)
     if not 1 <= options.months <= MONTHS_MAX:

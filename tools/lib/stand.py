@@ -309,13 +309,13 @@ class Daemon(Program):
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def migrate(ini, log, env, build=None, conninfo=None):
+def migrate(ini, log, env, build=None, conninfo=None, timeout=120):
     """`backfilld migrate`; StandError with its words when it fails."""
     argv = [str(binary("backfilld", build)), "-c", str(ini), "migrate"]
     if conninfo:
         argv += ["--conninfo", conninfo]
     with open(log, "ab") as out:
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env, check=False, timeout=120)
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env, check=False, timeout=timeout)
     if done.returncode != 0:
         tail = Path(log).read_text(encoding="utf-8", errors="replace").splitlines()[-15:]
         raise StandError("backfilld migrate failed with {}:\n{}".format(done.returncode, "\n".join(tail)))

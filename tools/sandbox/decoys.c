@@ -88,12 +88,14 @@ static void box_set(struct dice *d, const char *author, struct bf_arena *a, stru
 	r->pages *= 3;
 }
 
-/* Another book of the same author whose title holds the whole title. */
+/* Another book of the same author whose title holds the whole title. A number or a word behind a
+ * title that has a volume's number or an open bracket could be read as part of it. */
 static void sequel(struct dice *d, struct bf_arena *a, struct record *r)
 {
-	static const char *const patterns[] = { "Return to %s", "After %s", "%s Revisited", "%s 2",
-		"Beyond %s", "The Making of %s", "%s Reckoning" };
-	const char *pattern = dice_pick(d, patterns, BF_COUNT(patterns));
+	static const char *const patterns[] = { "Return to %s", "After %s", "Beyond %s",
+		"The Making of %s", "%s Revisited", "%s 2", "%s Reckoning" };
+	bool plain = !*r->series && !strchr(r->title, '(');
+	const char *pattern = dice_pick(d, patterns, plain ? BF_COUNT(patterns) : 4);
 	const char *at = strstr(pattern, "%s");
 
 	r->title = bf_arena_printf(a, "%.*s%s%s", (int)(at - pattern), pattern, r->title, at + 2);

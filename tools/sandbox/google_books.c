@@ -104,6 +104,37 @@ static void write_authors(struct bf_jw *jw, const struct request *r, const struc
 	write_close(jw, ']');
 }
 
+/* The publisher as this catalogue has it. */
+static const char *publisher_of(const struct request *r, const struct record *k)
+{
+	struct dice d;
+
+	dice_init(&d, r->knobs->seed, "google publisher", k->hit.work, k->hit.slot);
+	return details_publisher(k, &d, r->arena);
+}
+
+/* Blurb, categories and covers. */
+static void write_details(struct bf_jw *jw, const struct request *r, const struct record *k)
+{
+	const char *own[DETAILS_SUBJECTS];
+	struct dice d;
+
+	details_dice(r, k, &d);
+	if (dice_chance(&d, 0.5))
+		write_str(jw, "description", details_synopsis(k, &d, r->arena));
+	if (details_subjects(k, &d, r->arena, own) && dice_chance(&d, 0.9)) {
+		write_open(jw, "categories", '[');
+		bf_jw_str(jw, own[0]);
+		write_close(jw, ']');
+	}
+	if (dice_chance(&d, 0.2))
+		return;
+	write_open(jw, "imageLinks", '{');
+	write_str(jw, "smallThumbnail", "http://books.google.com/books/content?id=0&zoom=5");
+	write_str(jw, "thumbnail", "http://books.google.com/books/content?id=0&img=1&zoom=1");
+	write_close(jw, '}');
+}
+
 /* One volume. */
 static void write_item(struct bf_jw *jw, const struct request *r, struct hit h, bool bad)
 {
@@ -125,17 +156,12 @@ static void write_item(struct bf_jw *jw, const struct request *r, struct hit h, 
 	if (!bad)
 		write_authors(jw, r, &k);
 	if (dice_chance(&d, 0.85))
-		write_str(jw, "publisher", k.publisher);
+		write_str(jw, "publisher", publisher_of(r, &k));
 	write_str(jw, "publishedDate", date(&k, &d, r->arena));
 	write_identifiers(jw, r, &k, &d);
 	write_int(jw, "pageCount", dice_chance(&d, 0.1) ? 0 : k.pages);
 	write_str(jw, "printType", "BOOK");
-	write_open(jw, "categories", '[');
-	bf_jw_str(jw, dice_chance(&d, 0.6) ? "Fiction" : "Biography & Autobiography");
-	write_close(jw, ']');
-	write_open(jw, "imageLinks", '{');
-	write_str(jw, "thumbnail", "http://books.google.com/books/content?id=0&img=1&zoom=1");
-	write_close(jw, '}');
+	write_details(jw, r, &k);
 	write_str(jw, "language",
 		dice_chance(&d, 0.03) && h.slot < SLOT_DECOY ? "un" : language(k.language));
 	write_close(jw, '}');

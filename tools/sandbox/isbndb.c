@@ -116,6 +116,95 @@ static void write_other_isbns(struct bf_jw *jw, const struct request *r, struct 
 	write_close(jw, ']');
 }
 
+/* `related`: type of edition to ISBN, or the empty array that PHP makes of nothing. */
+static void write_related(struct bf_jw *jw, const struct request *r, const struct record *of)
+{
+	struct hit h = { .work = of->hit.work };
+	struct record k;
+
+	for (unsigned i = 0; i < world_editions(r->world, h.work); i++) {
+		h.slot = (uint8_t)i;
+		if (h.slot == of->hit.slot || !world_holds_edition(r->world, r->provider, h))
+			continue;
+		world_record(r->world, h, r->arena, &k);
+		if (strcmp(k.binding, "Kindle Edition"))
+			continue;
+		write_open(jw, "related", '{');
+		write_str(jw, "epub", k.isbn13);
+		write_close(jw, '}');
+		return;
+	}
+	write_open(jw, "related", '[');
+	write_close(jw, ']');
+}
+
+/* Subjects among shop shelves; a list, or the object with numeric keys. */
+static void write_subjects(
+	struct bf_jw *jw, const struct record *k, struct dice *d, struct bf_arena *a)
+{
+	const char *own[DETAILS_SUBJECTS];
+	size_t n = details_subjects(k, d, a, own);
+	bool numbered = dice_chance(d, 0.04);
+	size_t at = 0;
+
+	write_open(jw, "subjects", numbered ? '{' : '[');
+	for (size_t i = 0; i < n + 2; i++) {
+		const char *text = i == 0 ? "Subjects" : i <= n ? own[i - 1] : "Self Service";
+
+		if (i == n + 1 && dice_chance(d, 0.5))
+			continue;
+		if (numbered)
+			bf_jw_key(jw, bf_arena_printf(a, "%zu", at++));
+		bf_jw_str(jw, dice_chance(d, 0.1) ? spelling_entities(text, a) : text);
+	}
+	write_close(jw, numbered ? '}' : ']');
+}
+
+/* "publisher" as this catalogue has it; empty when it does not know. */
+static void write_publisher(
+	struct bf_jw *jw, const struct request *r, const struct record *k, bool known)
+{
+	struct dice d;
+
+	dice_init(&d, r->knobs->seed, "isbndb publisher", k->hit.work, k->hit.slot);
+	write_str(jw, "publisher", known ? details_publisher(k, &d, r->arena) : "");
+}
+
+/* What stands in a record beside the book itself: blurb, cover, shelves, price, size. */
+static void write_details(struct bf_jw *jw, const struct request *r, const struct record *k)
+{
+	static const char *const synopsis_keys[] = { "synopsis", "synopsis", "synopsis", "overview",
+		"synopsys" };
+	const char *cover;
+	struct dice d;
+
+	details_dice(r, k, &d);
+	if (dice_chance(&d, 0.6))
+		write_str(jw, dice_pick(&d, synopsis_keys, BF_COUNT(synopsis_keys)),
+			details_synopsis(k, &d, r->arena));
+	cover = details_cover(k, &d, r->arena);
+	if (cover)
+		write_str(jw, "image", cover);
+	write_subjects(jw, k, &d, r->arena);
+	if (dice_chance(&d, 0.3))
+		write_str(jw, "edition", k->hit.slot ? "Reprint" : "1");
+	bf_jw_key(jw, "msrp");
+	if (dice_chance(&d, 0.5))
+		bf_jw_str(jw, dice_chance(&d, 0.5) ? "0.00" : "24.99");
+	else
+		bf_jw_dbl(jw, 9.99, 2);
+	if (dice_chance(&d, 0.2))
+		write_str(jw, "dimensions", "Height: 9.2 Inches, Width: 6.1 Inches");
+	if (dice_chance(&d, 0.2)) {
+		write_open(jw, "dimensions_structured", '[');
+		write_close(jw, ']');
+	}
+	if (dice_chance(&d, 0.3))
+		write_str(jw, "dewey_decimal", "813.6");
+	if (k->hit.slot < SLOT_DECOY && dice_chance(&d, 0.2))
+		write_related(jw, r, k);
+}
+
 /* A language in one of the spellings that occur. */
 static const char *language(const char *code, struct dice *d)
 {
@@ -151,21 +240,13 @@ static void write_book(struct bf_jw *jw, const struct request *r, struct hit h, 
 	write_str(jw, "title_long", write_full_title(&k, true, true, r->arena));
 	write_isbns(jw, &k, &d);
 	write_str(jw, "binding", k.binding);
-	write_str(jw, "publisher", dice_chance(&d, 0.9) ? k.publisher : "");
+	write_publisher(jw, r, &k, dice_chance(&d, 0.9));
 	write_str(jw, "language",
 		dice_chance(&d, 0.9) || h.slot >= SLOT_DECOY ? language(k.language, &d) : "");
 	write_date(jw, &k, &d, r->arena);
 	write_pages(jw, &k, &d, r->arena);
 	write_authors(jw, &k, &d, r->arena, bad);
-	write_str(jw, "msrp", dice_chance(&d, 0.5) ? "0.00" : "24.99");
-	write_str(jw, "image",
-		bf_arena_printf(r->arena, "https://images.isbndb.com/covers/%s.jpg", k.isbn13));
-	if (dice_chance(&d, 0.5))
-		write_str(jw, "synopsis", "A story that its readers pass on.<br/>With a map.");
-	write_open(jw, "subjects", '[');
-	bf_jw_str(jw, "Subjects");
-	bf_jw_str(jw, dice_chance(&d, 0.5) ? "Fiction" : "Self Service");
-	write_close(jw, ']');
+	write_details(jw, r, &k);
 	if (dice_chance(&d, 0.3))
 		write_other_isbns(jw, r, h);
 	write_close(jw, '}');
@@ -239,8 +320,9 @@ static void book(struct request *r, struct reply *out, const char *isbn)
 	write_close(&jw, '}');
 }
 
-/* The ISBNs of a bulk body, JSON or form; returns how many, -1 when the body is neither. */
-static int bulk_isbns(const struct request *r, const char *ret[MAX_BULK])
+/* The ISBNs of a bulk body, JSON or form; returns how many, -1 when the body is neither. One more
+ * than are allowed says that there are too many. */
+static int bulk_isbns(const struct request *r, const char *ret[MAX_BULK + 1])
 {
 	struct bf_error err;
 	struct bf_json *doc;
@@ -251,7 +333,7 @@ static int bulk_isbns(const struct request *r, const char *ret[MAX_BULK])
 		char *text = evhttp_uridecode(r->body, 1, NULL);
 		const char *p = text && !strncmp(text, "isbns=", 6) ? text + 6 : "";
 
-		for (size_t len; *p && n < MAX_BULK; p += len + (p[len] != '\0')) {
+		for (size_t len; *p && n <= MAX_BULK; p += len + (p[len] != '\0')) {
 			len = strcspn(p, ", ");
 			if (len)
 				ret[n++] = bf_arena_strndup(r->arena, p, len);
@@ -263,7 +345,7 @@ static int bulk_isbns(const struct request *r, const char *ret[MAX_BULK])
 	if (!doc)
 		return -1;
 	list = bf_json_get(bf_json_root(doc), "isbns");
-	for (struct bf_jval v = bf_json_first(list); bf_json_type(v) && n < MAX_BULK;
+	for (struct bf_jval v = bf_json_first(list); bf_json_type(v) && n <= MAX_BULK;
 		v = bf_json_next(v)) {
 		const char *isbn = bf_json_str(v, r->arena);
 
@@ -278,14 +360,15 @@ static int bulk_isbns(const struct request *r, const char *ret[MAX_BULK])
  * question. */
 static void bulk(struct request *r, struct reply *out)
 {
-	const char **isbns = bf_arena_alloc(r->arena, MAX_BULK * sizeof(*isbns));
+	const char **isbns = bf_arena_alloc(r->arena, (MAX_BULK + 1) * sizeof(*isbns));
 	struct hit *hits = bf_arena_alloc(r->arena, MAX_BULK * sizeof(*hits));
 	int asked = bulk_isbns(r, isbns);
 	size_t n = 0;
 	struct bf_jw jw;
 
-	if (asked < 0) {
-		errors_refuse(r, out, REFUSE_REQUEST, "No ISBNs given");
+	if (asked < 0 || asked > MAX_BULK) {
+		errors_refuse(r, out, REFUSE_REQUEST,
+			asked < 0 ? "No ISBNs given" : "At most 1000 ISBNs per request");
 		return;
 	}
 	if (!request_admit(r, out, asked))

@@ -255,58 +255,139 @@ static void search(struct request *r, struct reply *out)
 	bf_buf_release(&list);
 }
 
-/* {"name":...} in a list, as /api/books has people and publishers. */
-static void write_named(struct bf_jw *jw, const char *key, const char *names, struct bf_arena *a)
+/* One member of a list of people, publishers, subjects or places. */
+static void write_named(struct bf_jw *jw, const char *name, const char *url)
 {
-	const char *each[12];
-	size_t n = spelling_names(names, a, each, BF_COUNT(each));
+	write_open(jw, NULL, '{');
+	if (url)
+		write_str(jw, "url", url);
+	write_str(jw, "name", name);
+	write_close(jw, '}');
+}
 
-	write_open(jw, key, '[');
+/* Authors, natural order mostly; a forename may be an initial. */
+static void write_people(
+	struct bf_jw *jw, const struct request *r, const struct record *k, struct dice *d)
+{
+	bool initials = dice_chance(d, 0.04), inverted = dice_chance(d, 0.04);
+	const char *names[12];
+	size_t n = spelling_names(k->authors, r->arena, names, BF_COUNT(names));
+
+	write_open(jw, "authors", '[');
 	for (size_t i = 0; i < n; i++) {
-		write_open(jw, NULL, '{');
-		write_str(jw, "name", each[i]);
-		write_close(jw, '}');
+		const char *name = inverted ? spelling_inverted(names[i], r->arena)
+			: initials          ? details_initials(names[i], r->arena)
+					    : names[i];
+
+		write_named(jw, name,
+			bf_arena_printf(r->arena, "https://openlibrary.org/authors/OL%uA",
+				(unsigned)(dice_hash_bytes(0, names[i], strlen(names[i])) %
+					9000000) +
+					1));
 	}
 	write_close(jw, ']');
 }
 
-/* One book of /api/books, jscmd=data. */
+/* What the record is known as elsewhere. */
+static void write_identifiers(
+	struct bf_jw *jw, const struct request *r, const struct record *k, struct dice *d)
+{
+	uint64_t hash = dice_hash(0, "identifiers", k->hit.work, k->hit.slot);
+
+	write_open(jw, "identifiers", '{');
+	write_open(jw, "isbn_13", '[');
+	bf_jw_str(jw, dice_chance(d, 0.1) ? spelling_hyphenated(k->isbn13, hash, r->arena)
+					  : k->isbn13);
+	write_close(jw, ']');
+	if (*k->isbn10)
+		write_one(jw, "isbn_10", k->isbn10);
+	if (dice_chance(d, 0.5))
+		write_one(jw, "goodreads",
+			bf_arena_printf(r->arena, "%u", (unsigned)(hash % 60000000)));
+	if (dice_chance(d, 0.3))
+		write_one(jw, "librarything",
+			bf_arena_printf(r->arena, "%u", (unsigned)(hash / 7 % 9000000)));
+	if (dice_chance(d, 0.2))
+		write_one(jw, "amazon",
+			*k->isbn10 ? k->isbn10
+				   : bf_arena_printf(r->arena, "B0%08X", (unsigned)hash));
+	write_one(jw, "openlibrary",
+		bf_arena_printf(r->arena, "OL%uM", k->hit.work * SLOTS + k->hit.slot + 1));
+	write_close(jw, '}');
+}
+
+/* Three sizes of a cover, of either scheme. */
+static void write_cover(
+	struct bf_jw *jw, const struct request *r, const struct record *k, struct dice *d)
+{
+	static const char *const names[] = { "small", "medium", "large" };
+	const char *scheme = dice_chance(d, 0.2) ? "http" : "https";
+
+	write_open(jw, "cover", '{');
+	for (size_t i = 0; i < BF_COUNT(names); i++)
+		write_str(jw, names[i],
+			bf_arena_printf(r->arena, "%s://covers.openlibrary.org/b/id/%u-%c.jpg",
+				scheme, 1000 + k->hit.work * SLOTS + k->hit.slot, "SML"[i]));
+	write_close(jw, '}');
+}
+
+/* Subjects with their pages, the place of publication, and shelf marks. */
+static void write_details(
+	struct bf_jw *jw, const struct request *r, const struct record *k, struct dice *d)
+{
+	const char *own[DETAILS_SUBJECTS];
+	size_t n = dice_chance(d, 0.7) ? details_subjects(k, d, r->arena, own) : 0;
+
+	if (n) {
+		write_open(jw, "subjects", '[');
+		for (size_t i = 0; i < n; i++)
+			write_named(jw, own[i], "https://openlibrary.org/subjects/x");
+		write_close(jw, ']');
+	}
+	if (dice_chance(d, 0.4)) {
+		write_open(jw, "publish_places", '[');
+		write_named(jw, "New York", NULL);
+		write_close(jw, ']');
+	}
+	if (dice_chance(d, 0.3))
+		write_str(jw, "by_statement", bf_arena_printf(r->arena, "%s.", k->authors));
+	if (dice_chance(d, 0.2))
+		write_str(jw, "notes", "Includes bibliographical references &amp; index.");
+	if (dice_chance(d, 0.7))
+		write_cover(jw, r, k, d);
+}
+
+/* One book of /api/books, jscmd=data; what is empty is left out. */
 static void write_data(struct bf_jw *jw, const struct request *r, struct hit h)
 {
 	struct record k;
 	struct dice d;
 
 	world_record(r->world, h, r->arena, &k);
-	request_dice(r, h, &d);
+	details_dice(r, &k, &d);
 	bf_jw_obj(jw);
+	write_str(jw, "url",
+		bf_arena_printf(r->arena, "https://openlibrary.org/books/OL%uM/x",
+			h.work * SLOTS + h.slot + 1));
 	write_str(
 		jw, "key", bf_arena_printf(r->arena, "/books/OL%uM", h.work * SLOTS + h.slot + 1));
-	write_title(jw, "title", k.title, r->fault == FAULT_ONE_BAD_ITEM);
-	if (*k.subtitle)
+	write_title(jw, "title", write_full_title(&k, false, dice_chance(&d, 0.15), r->arena),
+		r->fault == FAULT_ONE_BAD_ITEM);
+	if (*k.subtitle && dice_chance(&d, 0.8))
 		write_str(jw, "subtitle", k.subtitle);
 	if (dice_chance(&d, 0.9))
-		write_named(jw, "authors", k.authors, r->arena);
-	write_named(jw, "publishers", k.publisher, r->arena);
+		write_people(jw, r, &k, &d);
+	write_open(jw, "publishers", '[');
+	write_named(jw, details_publisher(&k, &d, r->arena), NULL);
+	write_close(jw, ']');
 	write_str(jw, "publish_date", date(&k, &d, r->arena));
 	if (dice_chance(&d, 0.8))
 		write_int(jw, "number_of_pages", k.pages);
 	else
 		write_str(jw, "pagination", bf_arena_printf(r->arena, "xii, %d p.", k.pages));
-	write_open(jw, "identifiers", '{');
-	write_one(jw, "isbn_13", k.isbn13);
-	if (*k.isbn10)
-		write_one(jw, "isbn_10", k.isbn10);
-	write_one(
-		jw, "openlibrary", bf_arena_printf(r->arena, "OL%uM", h.work * SLOTS + h.slot + 1));
-	write_close(jw, '}');
-	if (dice_chance(&d, 0.7)) {
-		write_open(jw, "cover", '{');
-		write_str(jw, "small", "https://covers.openlibrary.org/b/id/1-S.jpg");
-		write_str(jw, "medium", "https://covers.openlibrary.org/b/id/1-M.jpg");
-		write_str(jw, "large", "https://covers.openlibrary.org/b/id/1-L.jpg");
-		write_close(jw, '}');
-	}
-	write_close(jw, '}');
+	write_identifiers(jw, r, &k, &d);
+	write_details(jw, r, &k, &d);
+	bf_jw_end_obj(jw);
 }
 
 /* GET /api/books: an object by the asker's own keys; unknown ISBNs are absent. */

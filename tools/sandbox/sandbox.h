@@ -100,7 +100,7 @@ struct record {			/* one edition or decoy, before a provider spells it */
 	const char *authors;		/* `;`-joined, natural order */
 	const char *publisher;		/* never empty */
 	const char *language;		/* ISO 639-2, never empty */
-	const char *binding;		/* "Hardcover" */
+	const char *binding;		/* "Hardcover"; no two editions of a work share one */
 	int	    year, month, day, pages;
 	char	    isbn13[14], isbn10[11];	/* isbn10 "" where there is none */
 };
@@ -142,6 +142,17 @@ const char *spelling_entities(const char *text, struct bf_arena *); /* & and ' a
 const char *spelling_hyphenated(const char *isbn, uint64_t hash, struct bf_arena *);
 /* Splits `;`-joined names; returns how many. */
 size_t spelling_names(const char *authors, struct bf_arena *, const char **ret, size_t max);
+
+/* ---- details.c: what a record says beside title, names and ISBN ---- */
+#define DETAILS_SUBJECTS 5
+struct request;
+void details_dice(const struct request *, const struct record *, struct dice *);
+const char *details_synopsis(const struct record *, struct dice *, struct bf_arena *);	/* HTML */
+size_t details_subjects(const struct record *, struct dice *, struct bf_arena *,
+	const char *ret[DETAILS_SUBJECTS]);
+const char *details_publisher(const struct record *, struct dice *, struct bf_arena *);
+const char *details_initials(const char *name, struct bf_arena *);	/* "S. King" */
+const char *details_cover(const struct record *, struct dice *, struct bf_arena *);	/* or NULL */
 
 /* ---- search.c: an engine that forgives ---- */
 struct search;

@@ -10,10 +10,14 @@
 /* The literal at p (behind its quote), unescaped; *ret_end is behind the closing quote. */
 static char *read_literal(const char *p, const char **ret_end, struct bf_arena *arena)
 {
-	char *out = bf_arena_alloc(arena, strlen(p) < 8192 ? strlen(p) + 1 : 8192);
-	size_t n = 0;
+	size_t len = strcspn(p, "\""), n = 0;
+	char *out;
 
-	for (; *p && *p != '"' && n < 8190; p++) {
+	/* an escaped quote, or a quote behind an escaped backslash */
+	while (len && p[len] && p[len - 1] == '\\')
+		len += 1 + strcspn(p + len + 1, "\"");
+	out = bf_arena_alloc(arena, len + 2);
+	for (; *p && *p != '"'; p++) {
 		if (*p == '\\' && p[1]) {
 			p++;
 			out[n++] = *p == 'n' ? '\n' : *p == 'r' ? '\r' : *p == 't' ? '\t' : *p;
@@ -31,9 +35,11 @@ static char *read_literal(const char *p, const char **ret_end, struct bf_arena *
 static char *take_literals(struct sparql *s, const char *query, struct bf_arena *arena)
 {
 	char *rest = bf_arena_alloc(arena, strlen(query) + 1);
-	size_t n = 0;
+	size_t n = 0, quotes = 0;
 
-	s->literals = bf_arena_alloc(arena, SPARQL_LITERALS * sizeof(*s->literals));
+	for (const char *p = query; *p; p++)
+		quotes += *p == '"';
+	s->literals = bf_arena_alloc(arena, (quotes / 2 + 1) * sizeof(*s->literals));
 	while (*query) {
 		struct sparql_literal l = { .tag = "" };
 		size_t len;
@@ -54,8 +60,7 @@ static char *take_literals(struct sparql *s, const char *query, struct bf_arena 
 		}
 		rest[n++] = '"';	/* shorter than what it replaces */
 		rest[n++] = '"';
-		if (s->n_literals < SPARQL_LITERALS)
-			s->literals[s->n_literals++] = l;
+		s->literals[s->n_literals++] = l;
 	}
 	return rest;
 }
@@ -102,7 +107,9 @@ static enum sparql_role role_of(const char *property, struct sparql_var *subject
 	static const struct { const char *id; enum sparql_role role; } known[] = {
 		{ "P212", SPARQL_ISBN13 }, { "P957", SPARQL_ISBN10 }, { "P577", SPARQL_DATE },
 		{ "P218", SPARQL_LANGUAGE }, { "P407", SPARQL_LANGUAGE },
-		{ "P123", SPARQL_PUBLISHER }, { "P1476", SPARQL_TITLE }
+		{ "P123", SPARQL_PUBLISHER }, { "P1476", SPARQL_TITLE },
+		{ "P1104", SPARQL_PAGES }, { "P648", SPARQL_OPEN_LIBRARY },
+		{ "P2969", SPARQL_GOODREADS }
 	};
 	for (size_t i = 0; i < BF_COUNT(known); i++)
 		if (strstr(property, known[i].id)) {

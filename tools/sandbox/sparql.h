@@ -15,7 +15,10 @@ enum sparql_role {
 	SPARQL_PUBLISHER,
 	SPARQL_TITLE,
 	SPARQL_AUTHOR,
-	SPARQL_PERSON
+	SPARQL_PERSON,
+	SPARQL_PAGES,
+	SPARQL_OPEN_LIBRARY,
+	SPARQL_GOODREADS
 };
 struct sparql_literal { const char *text, *tag; };	/* tag "" for a plain one */
 struct sparql_var {
@@ -23,7 +26,6 @@ struct sparql_var {
 	enum sparql_role role;
 	bool given;
 }; /* given: stands in VALUES */
-#define SPARQL_LITERALS 4096
 #define SPARQL_VARS	32
 struct sparql {
 	struct sparql_literal *literals;

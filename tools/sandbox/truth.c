@@ -6,6 +6,19 @@
 #include <string.h>
 #include "sandbox.h"
 
+/* The work that an ISBN is really an edition of: translations and large print are the book itself,
+ * the other decoys are books of their own. */
+static const char *true_work(const struct work *k, struct hit h, struct bf_arena *a)
+{
+	const char *name = world_work_name(k, a);
+
+	if (h.slot < SLOT_DECOY || h.slot == SLOT_DECOY + DECOY_TRANSLATION ||
+		h.slot == SLOT_DECOY + DECOY_LARGE_PRINT)
+		return name;
+	return bf_arena_printf(
+		a, "%s/%s%u", name, world_decoy_name(h.slot), h.work & (WORK_SPACE - 1));
+}
+
 /* One ISBN's line. */
 static void write_line(const struct world *w, struct hit h, struct bf_arena *a, struct bf_buf *out)
 {
@@ -18,6 +31,7 @@ static void write_line(const struct world *w, struct hit h, struct bf_arena *a, 
 	write_open(&jw, NULL, '{');
 	write_str(&jw, "isbn", r.isbn13);
 	write_str(&jw, "work", world_work_name(k, a));
+	write_str(&jw, "true_work", true_work(k, h, a));
 	write_str(&jw, "kind", h.slot < SLOT_DECOY ? "edition" : "decoy");
 	write_str(&jw, "what", world_decoy_name(h.slot));
 	write_str(&jw, "title", r.title);

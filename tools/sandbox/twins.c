@@ -90,32 +90,44 @@ static bool same_rest(const struct work *x, const struct work *y)
 	return shared >= SHARE * (na + nb - shared);
 }
 
-/* The main title folded, without article and "second edition"; bf_title_key would drop the
+/* Length of the title without "second edition", "fifth anniversary limited edition" and so on. */
+static size_t without_edition(const char *title, size_t len)
+{
+	static const char *const words[] = { " second", " third", " fourth", " fifth", " tenth",
+		" twentieth", " 2nd", " 3rd", " 4th", " 5th", " 10th", " 20th", " 25th", " 50th",
+		" updated", " revised", " anniversary", " limited", " special", " deluxe",
+		" illustrated", " collectors", " expanded", " international" };
+	size_t i = 0;
+
+	if (len <= 8 || strcmp(title + len - 8, " edition"))
+		return len;
+	len -= 8;
+	while (i < BF_COUNT(words)) {
+		size_t n = strlen(words[i]);
+
+		if (len > n && !memcmp(title + len - n, words[i], n)) {
+			len -= n;
+			i = 0;
+		} else {
+			i++;
+		}
+	}
+	return len;
+}
+
+/* The main title folded, without article and kind of edition; bf_title_key would drop the
  * second of two novels. */
 static uint64_t title_hash(const char *main)
 {
-	static const char *const ordinals[] = {
-		" second", " third", " fourth", " fifth", " 2nd", " 3rd", " 4th", " 5th", " updated",
-		" revised"
-	};
 	char title[BF_KEY_MAX];
 	size_t len, skip;
 
 	bf_fold(main, title, sizeof(title));
-	len = strlen(title);
+	len = without_edition(title, strlen(title));
 	skip = !strncmp(title, "the ", 4)   ? 4
 		: !strncmp(title, "a ", 2)  ? 2
 		: !strncmp(title, "an ", 3) ? 3
 					    : 0;
-	if (len > 8 && !strcmp(title + len - 8, " edition")) {
-		len -= 8;
-		for (size_t i = 0; i < BF_COUNT(ordinals); i++) {
-			size_t n = strlen(ordinals[i]);
-
-			if (len > n && !memcmp(title + len - n, ordinals[i], n))
-				len -= n;
-		}
-	}
 	return dice_hash_bytes(0, title + skip, len > skip ? len - skip : 0);
 }
 

@@ -37,6 +37,12 @@ static bool has_isbn13(const struct record *k)
 		dice_hash(0, "isbn kinds", k->hit.work, k->hit.slot) % 8;
 }
 
+static bool has_isbn10(const struct record *k)
+{
+	return *k->isbn10 && (!has_isbn13(k) ||
+				     dice_hash(0, "unbound", k->hit.work, k->hit.slot) % 2);
+}
+
 /* ISO 639-1, as P218 of a language item has it. */
 static const char *language(const char *code)
 {
@@ -48,12 +54,27 @@ static const char *language(const char *code)
 	return NULL;
 }
 
+/* Pages and the names of other catalogues; NULL for what the item lacks. */
+static const char *detail(enum sparql_role role, const struct record *k, struct bf_arena *a)
+{
+	uint64_t hash = dice_hash(0, "detail", k->hit.work, k->hit.slot);
+
+	if (role == SPARQL_PAGES)
+		return hash % 2 ? bf_arena_printf(a, "+%d", k->pages) : NULL;
+	if (role == SPARQL_OPEN_LIBRARY)
+		return hash / 2 % 2 ? bf_arena_printf(a, "OL%uM",
+					      k->hit.work * SLOTS + k->hit.slot + 1)
+				    : NULL;
+	return hash / 4 % 3 ? NULL : bf_arena_printf(a, "%u", (unsigned)(hash / 12 % 60000000));
+}
+
 /* The value of one selected variable; an unbound one is absent. */
 static void write_variable(
 	struct bf_jw *jw, const char *name, const struct row *row, struct bf_arena *a)
 {
 	const struct record *k = &row->record;
 	uint64_t hash = dice_hash(0, "unbound", k->hit.work, k->hit.slot);
+	const char *text = detail(sparql_role_of(row->query, name), k, a);
 
 	switch (sparql_role_of(row->query, name)) {
 	case SPARQL_WORK:
@@ -73,7 +94,7 @@ static void write_variable(
 			write_binding(jw, name, "literal", stored_isbn(k->isbn13, k->hit, a), NULL);
 		break;
 	case SPARQL_ISBN10:
-		if (*k->isbn10 && (!has_isbn13(k) || hash % 2))
+		if (has_isbn10(k))
 			write_binding(jw, name, "literal", stored_isbn(k->isbn10, k->hit, a), NULL);
 		break;
 	case SPARQL_DATE:
@@ -100,6 +121,12 @@ static void write_variable(
 		break;
 	case SPARQL_PERSON:
 		write_binding(jw, name, "uri", "http://www.wikidata.org/entity/Q7", NULL);
+		break;
+	case SPARQL_PAGES:
+	case SPARQL_OPEN_LIBRARY:
+	case SPARQL_GOODREADS:
+		if (text)
+			write_binding(jw, name, "literal", text, NULL);
 		break;
 	case SPARQL_UNKNOWN:
 		break;
@@ -171,11 +198,34 @@ static void by_title(struct request *r, const struct sparql *q, struct bf_jw *jw
 	}
 }
 
-/* Editions that one of the plain literals names, in just that spelling. */
+/* Does the item have this ISBN, of either length, in just this spelling? */
+static bool is_stored(const struct record *k, const char *text, struct bf_arena *a)
+{
+	if (has_isbn13(k) && !strcmp(stored_isbn(k->isbn13, k->hit, a), text))
+		return true;
+	return has_isbn10(k) && !strcmp(stored_isbn(k->isbn10, k->hit, a), text);
+}
+
+/* A row for each author, and for some items all of them twice: they have two publishers. */
+static void write_rows(struct bf_jw *jw, struct row *row, struct bf_arena *a)
+{
+	const struct hit h = row->record.hit;
+	const char *names[6];
+	size_t n = spelling_names(row->record.authors, a, names, BF_COUNT(names));
+	bool twice = dice_hash(0, "twice", h.work, h.slot) % 10 == 0;
+
+	for (size_t i = 0; i < n << twice; i++) {
+		row->author = names[i % n];
+		write_row(jw, row, a);
+	}
+}
+
+/* Editions that one of the plain literals names, in just that spelling; each edition once, however
+ * many of its spellings were asked for. */
 static void by_isbn(struct request *r, const struct sparql *q, struct bf_jw *jw)
 {
 	struct row row = { .query = q };
-	struct hit h;
+	struct hit h, last = { .slot = SLOTS };
 
 	for (size_t i = 0; i < q->n_literals; i++) {
 		const char *text = q->literals[i].text;
@@ -184,15 +234,14 @@ static void by_isbn(struct request *r, const struct sparql *q, struct bf_jw *jw)
 			!request_isbn(r, text, &h))
 			continue;
 		world_record(r->world, h, r->arena, &row.record);
-		if (strcmp(stored_isbn(row.record.isbn13, h, r->arena), text) ||
-			!has_isbn13(&row.record) ||
+		if ((h.work == last.work && h.slot == last.slot) ||
+			!is_stored(&row.record, text, r->arena) ||
 			(h.slot >= SLOT_DECOY && h.slot != SLOT_DECOY + DECOY_TRANSLATION) ||
 			!world_holds(r->world, r->provider, h.work))
 			continue;
+		last = h;
 		row.title = row.record.title;
-		row.author = NULL;
-		(void)spelling_names(row.record.authors, r->arena, &row.author, 1);
-		write_row(jw, &row, r->arena);
+		write_rows(jw, &row, r->arena);
 	}
 }
 

@@ -33,8 +33,9 @@ _Static_assert((uint64_t)INDEX_END + ISBN_UPPER_HALF < ISBN_PRIME, "and again th
 static const char *const publishers[] = { "Harrow & Finch", "Northlight Books",
 	"Calder Street Press", "Tidewater House", "Quarto Lane", "Bellwether Editions",
 	"Marlowe & Sons", "Greyfriars Press", "Ninth Wave Books", "Orchard Hill" };
-static const char *const bindings[] = { "Paperback", "Mass Market Paperback", "Audio CD",
-	"Kindle Edition", "Library Binding", "Hardcover" };
+/* The first two are what a work first comes out in; its other editions take from behind them. */
+static const char *const bindings[] = { "Hardcover", "Paperback", "Mass Market Paperback",
+	"Audio CD", "Kindle Edition", "Library Binding" };
 
 /* Spreads the 20 bits of a month's counter so that neighbours share no words; a bijection. */
 static uint32_t scramble(uint32_t x)
@@ -356,6 +357,23 @@ bool world_by_isbn(const struct world *w, const char isbn13[14], struct hit *ret
 	return !strcmp(again, isbn13);
 }
 
+/* What sets a later edition apart from the first: binding, date, pages, now and then the house. */
+static void later_edition(struct hit h, uint64_t hash, struct record *ret)
+{
+	uint64_t of_work = dice_hash(0, "bindings", h.work, 0);
+	int years = (int)(hash % (h.slot + 1u)), pages = (int)(hash / 64 % 41) - 20;
+
+	ret->binding = bindings[2 + (of_work + h.slot) % (BF_COUNT(bindings) - 2)];
+	ret->year += years;
+	if (years)
+		ret->month = 1 + (int)(hash / 4096 % 12);
+	else
+		ret->month += (int)(hash / 4096 % (13u - (unsigned)ret->month));
+	ret->pages = ret->pages + pages < 24 ? 24 : ret->pages + pages;
+	if (hash / 8192 % 5 == 0)
+		ret->publisher = publishers[hash / 65536 % BF_COUNT(publishers)];
+}
+
 /* The record of an edition or decoy. The work exists. */
 void world_record(const struct world *w, struct hit h, struct bf_arena *arena, struct record *ret)
 {
@@ -373,10 +391,9 @@ void world_record(const struct world *w, struct hit h, struct bf_arena *arena, s
 	ret->month = k->month ? k->month : 1 + (int)(hash / 32 % 12);
 	ret->day = 1 + (int)(hash / 512 % 28);
 	ret->pages = k->pages ? k->pages : 160 + (int)(hash / 1024 % 400);
-	ret->binding = h.slot ? bindings[(hash / 2048 + h.slot) % BF_COUNT(bindings)] :
-		       hash % 2 ? "Hardcover" : "Paperback";
-	if (h.slot && h.slot < SLOT_DECOY && hash % 3 == 0)
-		ret->year++;
+	ret->binding = bindings[!(hash % 2)];
+	if (h.slot && h.slot < SLOT_DECOY)
+		later_edition(h, hash, ret);
 	if (h.slot == SLOT_DECOY + DECOY_TRANSLATION)
 		ret->language = foreign_language(h.work, ret->language, &group);
 	if (h.slot >= SLOT_DECOY)
