@@ -33,3 +33,10 @@ CREATE INDEX CONCURRENTLY IF NOT EXISTS enriched_authors_lower_name ON enriched_
 	USING hash (lower(name));
 CREATE INDEX CONCURRENTLY IF NOT EXISTS enriched_works_lower_title ON enriched_works
 	USING hash (lower(title));
+-- A pending list makes writes cheap and every look read it to its end: with books written all the time
+-- a look would take the longer the more are written.
+ALTER INDEX IF EXISTS enriched_works_title_trgm SET (fastupdate = off);
+ALTER INDEX IF EXISTS enriched_works_subjects SET (fastupdate = off);
+ALTER INDEX IF EXISTS enriched_editions_title_trgm SET (fastupdate = off);
+ALTER INDEX IF EXISTS enriched_editions_alternates SET (fastupdate = off);
+ALTER INDEX IF EXISTS enriched_authors_name_trgm SET (fastupdate = off);

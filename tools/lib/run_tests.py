@@ -186,7 +186,7 @@ def meson_tests(steps, name, folder, arguments, conninfo, jobs=2):
 
 
 # Tests whose figures depend on a calm machine run alone; the others mostly wait, so three lanes run side by side.
-CALM = ["tests/system/test_together.py"]
+CALM = ["tests/system/test_together.py", "tests/system/test_enrichment_together.py"]
 LANES = [["test_months.py", "test_tools.py"],
          ["test_resolution.py", "test_generation.py", "test_quota.py", "test_start.py"]]
 

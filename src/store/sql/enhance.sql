@@ -136,7 +136,7 @@ WITH mine AS MATERIALIZED (
 ), logged AS (
 	INSERT INTO enrichment_log (id, entity_type, entity_key, provider, operation, success,
 		created_at, item_id, instance, detail)
-	SELECT gen_random_uuid(), 'work', $3::text, $5::text, 'enhance', $4::text IS NOT NULL,
+	SELECT gen_random_uuid(), 'work', $3::text, coalesce($5::text, 'backfilld'), 'enhance', $4::text IS NOT NULL,
 		clock_timestamp(), e.id, $10::text, jsonb_strip_nulls(jsonb_build_object(
 			'isbn13', $4::text,
 			'confidence', CASE WHEN $4::text IS NOT NULL THEN $7::int END))

@@ -267,9 +267,9 @@ WITH given AS MATERIALIZED (
 	WHERE q.id = e.id
 	RETURNING q.id
 ), logged AS (
-	INSERT INTO enrichment_log (id, entity_type, entity_key, operation, success, error_message,
+	INSERT INTO enrichment_log (id, entity_type, entity_key, provider, operation, success, error_message,
 		created_at, item_id, instance, detail)
-	SELECT gen_random_uuid(), e.entity_type, e.entity_key,
+	SELECT gen_random_uuid(), e.entity_type, e.entity_key, 'backfilld',
 		CASE e.status WHEN 'failed' THEN 'failed' ELSE 'retry' END, false,
 		left(e.reason, 1000), clock_timestamp(), e.id, $1::text,
 		jsonb_build_object('attempts', e.count)

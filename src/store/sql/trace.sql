@@ -318,9 +318,9 @@ WITH matching AS MATERIALIZED (
 	WHERE p.entity_type = 'edition' AND r.isbn13 = p.entity_key AND NOT r.found
 	RETURNING 1
 ), logged AS (
-	INSERT INTO enrichment_log (id, entity_type, entity_key, operation, success, error_message,
+	INSERT INTO enrichment_log (id, entity_type, entity_key, provider, operation, success, error_message,
 		item_id, instance, detail)
-	SELECT gen_random_uuid(), p.entity_type, p.entity_key, 'redrive', true, p.error_message,
+	SELECT gen_random_uuid(), p.entity_type, p.entity_key, 'backfilld', 'redrive', true, p.error_message,
 		p.id, $7::text, jsonb_build_object('attempts', p.retry_count)
 	FROM picked p JOIN redriven r ON r.id = p.id
 	RETURNING 1

@@ -210,7 +210,8 @@ WITH batch AS MATERIALIZED (
 ), logged AS (
 	INSERT INTO enrichment_log (id, entity_type, entity_key, provider, operation, success,
 		fields_updated, created_at, item_id, instance, detail)
-	SELECT gen_random_uuid(), 'work', o.work_key, o.primary_provider, o.operation, true,
+	SELECT gen_random_uuid(), 'work', o.work_key, coalesce(o.primary_provider, 'backfilld'),
+		o.operation, true,
 		o.updated, clock_timestamp(), o.item_id, $1::text, o.detail
 	FROM (
 		SELECT w.work_key, w.primary_provider, 'create_work' AS operation, w.updated,
@@ -317,7 +318,7 @@ WITH batch AS MATERIALIZED (
 ), logged AS (
 	INSERT INTO enrichment_log (id, entity_type, entity_key, provider, operation, success,
 		fields_updated, created_at, item_id, instance, detail)
-	SELECT gen_random_uuid(), 'edition', i.isbn13, i.primary_name,
+	SELECT gen_random_uuid(), 'edition', i.isbn13, coalesce(i.primary_name, 'backfilld'),
 		CASE WHEN i.seen IS NULL THEN 'create_edition' ELSE 'update_edition' END, true,
 		i.updated, clock_timestamp(), i.id, $1::text, jsonb_strip_nulls(jsonb_build_object(
 			'work_key', i.work_key, 'confidence', i.confidence, 'source', i.source,
@@ -416,9 +417,9 @@ WITH batch AS MATERIALIZED (
 	WHERE w.work_key = ANY (ARRAY(SELECT key FROM absorbed))
 	RETURNING w.work_key, w.title
 ), logged AS (
-	INSERT INTO enrichment_log (id, entity_type, entity_key, operation, success, created_at,
+	INSERT INTO enrichment_log (id, entity_type, entity_key, provider, operation, success, created_at,
 		item_id, instance, detail)
-	SELECT gen_random_uuid(), 'work', g.work_key, 'merge_work', true, clock_timestamp(),
+	SELECT gen_random_uuid(), 'work', g.work_key, 'backfilld', 'merge_work', true, clock_timestamp(),
 		a.item_id, $1::text, jsonb_build_object('into', a.new_key, 'title', g.title)
 	FROM gone g JOIN absorbed a ON a.key = g.work_key
 	RETURNING 1
