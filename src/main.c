@@ -3,6 +3,7 @@
  * 1 failed at run time, 2 bad usage or configuration, 3 database unreachable, schema missing or rights lacking.
  */
 #include "backfill/admin.h"
+#include "backfill/enrich.h"
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,6 +15,9 @@
 #define DATABASE_WAIT_MS   30000
 #define LAST_FLUSH_MS      3000
 #define CONNECT_TIMEOUT_MS 10000
+#define STATUS_MS          4000
+#define STATUS_BYTES       256
+#define DRAIN_MARGIN_MS    15000 /* to write what the last answers brought */
 #define EXIT_USAGE         2
 #define EXIT_DATABASE      3
 
@@ -21,15 +25,17 @@ struct daemon {
 	const char *file;
 	struct bf_config *config;
 	struct bf_loop *loop;
+	struct bf_notify *notify;
 	struct bf_http *http;
 	struct bf_pg *pool, *locks;
 	struct bf_store *store;
 	struct bf_providers *providers;
 	struct bf_months *months;
+	struct bf_enrich *enrich;
 	struct bf_schedule *schedule;
 	struct bf_admin *admin;
 	struct bf_op *sighup, *sigterm, *sigint, *database_timer, *schema_op, *flush_op,
-		*flush_timer;
+		*flush_timer, *status_timer;
 	bool checked; /* the schema is the one we know */
 	bool draining;
 	int exit_code;
@@ -58,9 +64,8 @@ static struct bf_config *load(const char *file)
 	return config;
 }
 
-static void reload(void *ctx)
+static void reload_file(struct daemon *d)
 {
-	struct daemon *d = ctx;
 	struct bf_config_problems problems = { 0 };
 	struct bf_config *fresh = bf_config_load(d->file, d->config, &problems), *old = d->config;
 	char restart[256];
@@ -79,10 +84,99 @@ static void reload(void *ctx)
 	bf_log_setup(fresh->daemon.log_level, fresh->daemon.log_json);
 	bf_providers_configure(d->providers, fresh);
 	bf_months_configure(d->months, fresh);
+	bf_enrich_configure(d->enrich, fresh);
 	bf_schedule_configure(d->schedule, fresh);
 	bf_admin_configure(d->admin, fresh);
 	bf_config_free(old);
 	bf_log(BF_INFO, "configuration reloaded", BF_S("file", d->file));
+}
+
+static void reload(void *ctx)
+{
+	struct daemon *d = ctx;
+	bool working = d->checked && !d->draining; /* ready is not to be said before it is so, nor after */
+
+	if (working)
+		bf_notify_reloading(d->notify);
+	reload_file(d);
+	if (working) /* refused or not: it works, with one configuration or the other */
+		bf_notify_ready(d->notify);
+}
+
+/* ---- the service manager ---- */
+/* Where the work stands, in words for `systemctl status`; "" as long as it is not known. */
+static void describe(const struct daemon *d, struct bf_buf *text)
+{
+	const struct bf_pulse *p = bf_schedule_last_pulse(d->schedule, NULL);
+	int flying = bf_months_in_flight(d->months);
+
+	if (d->draining) {
+		bf_buf_addf(text, "draining: %d months and %d items of the queue left",
+			bf_months_count(d->months), bf_enrich_count(d->enrich));
+		return;
+	}
+	if (!bf_pg_is_up(d->pool) || !bf_pg_is_up(d->locks)) {
+		bf_buf_adds(text, "the database is away");
+		return;
+	}
+	if (!p)
+		return;
+	if (p->totals.total)
+		bf_buf_addf(text, "%d of %d months completed", p->totals.completed, p->totals.total);
+	else
+		bf_buf_adds(text, "no months seeded");
+	if (flying)
+		bf_buf_addf(text, ", %d in flight", flying);
+	if (p->totals.retry)
+		bf_buf_addf(text, ", %d to be tried again", p->totals.retry);
+	if (p->totals.failed)
+		bf_buf_addf(text, ", %d failed", p->totals.failed);
+	bf_buf_addf(text, "; queue %lld", (long long)p->queue_depth);
+	if (p->paused)
+		bf_buf_adds(text, "; paused");
+	else if (!bf_providers_any_ai(d->providers))
+		bf_buf_adds(text, "; no AI provider usable");
+}
+
+static void tell_status(struct daemon *d)
+{
+	struct bf_buf text;
+
+	bf_buf_init(&text, STATUS_BYTES);
+	describe(d, &text);
+	if (text.len)
+		bf_notify_status(d->notify, text.data);
+	bf_buf_release(&text);
+}
+
+/* As often as the database is looked at; this timer exists only where somebody reads what it tells. */
+static void status_due(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	tell_status(d);
+	d->status_timer = bf_timer_start(d->loop, STATUS_MS, status_due, d);
+}
+
+static void tell_ready(struct daemon *d)
+{
+	bf_notify_ready(d->notify);
+	if (bf_notify_wanted(d->notify))
+		d->status_timer = bf_timer_start(d->loop, STATUS_MS / 4, status_due, d);
+}
+
+/* A drain takes as long as the AIs, which are awaited, may; after that something is wrong, and we may be killed. */
+static void tell_stopping(struct daemon *d)
+{
+	const struct bf_config *c = d->config;
+	int64_t longest = c->daemon.drain_timeout_ms;
+
+	if (c->provider[BF_GEMINI].timeout_ms > longest)
+		longest = c->provider[BF_GEMINI].timeout_ms;
+	if (c->provider[BF_XAI].timeout_ms > longest)
+		longest = c->provider[BF_XAI].timeout_ms;
+	bf_notify_stopping(d->notify, longest + DRAIN_MARGIN_MS);
+	tell_status(d);
 }
 
 /* ---- drain ---- */
@@ -107,7 +201,8 @@ static void last_flush_done(void *ctx, const struct bf_error *err, enum bf_store
 
 static void finish_when_empty(struct daemon *d)
 {
-	if (!d->draining || bf_months_count(d->months) > 0 || d->flush_op || d->flush_timer)
+	if (!d->draining || bf_months_count(d->months) > 0 || bf_enrich_count(d->enrich) > 0 ||
+		d->flush_op || d->flush_timer)
 		return;
 	bf_log(BF_INFO, "drained", BF_I("months", 0));
 	d->flush_timer = bf_timer_start(d->loop, LAST_FLUSH_MS, drained, d);
@@ -121,7 +216,9 @@ static void terminate(void *ctx)
 	if (d->draining) /* asked twice: what is unfinished is rescued by others, nothing is lost */
 		_exit(1);
 	d->draining = true;
-	bf_log(BF_INFO, "draining", BF_I("months", bf_months_count(d->months)));
+	bf_log(BF_INFO, "draining", BF_I("months", bf_months_count(d->months)),
+		BF_I("items", bf_enrich_count(d->enrich)));
+	tell_stopping(d);
 	if (!d->checked) {
 		stop(d, 0);
 		return;
@@ -129,6 +226,7 @@ static void terminate(void *ctx)
 	bf_schedule_drain(d->schedule);
 	bf_admin_drain(d->admin);
 	bf_months_drain(d->months);
+	bf_enrich_drain(d->enrich);
 	finish_when_empty(d);
 }
 
@@ -138,6 +236,21 @@ static void month_ended(void *ctx)
 
 	bf_schedule_slot_free(d->schedule);
 	finish_when_empty(d);
+}
+
+static void items_ended(void *ctx)
+{
+	finish_when_empty(ctx);
+}
+
+/* NOTIFY on the lock session: something was queued to be enriched. */
+static void notified(void *ctx, const char *channel, const char *payload)
+{
+	struct daemon *d = ctx;
+
+	(void)channel;
+	(void)payload;
+	bf_enrich_wake(d->enrich);
 }
 
 static void month_lost(void *ctx, const struct bf_month_ref *ref)
@@ -182,6 +295,7 @@ static void schema_checked(
 	d->database_timer = NULL;
 	d->checked = true;
 	bf_log(BF_INFO, "ready", BF_S("instance", d->config->daemon.instance));
+	tell_ready(d);
 	if (bf_pg_is_up(d->locks))
 		bf_schedule_locks_up(d->schedule);
 }
@@ -230,17 +344,21 @@ static bool start(struct daemon *d, struct bf_error *err)
 	struct bf_admin_parts parts;
 
 	d->loop = bf_loop_new();
+	d->notify = bf_notify_new(d->loop);
 	d->http = bf_http_new(d->loop);
 	d->pool = bf_pg_new(d->loop, &pg);
 	pg.sessions = 1;
 	pg.keepalive = true;
 	pg.application_name = "backfilld locks";
 	pg.on_state = locks_changed;
+	pg.on_notify = notified;
 	d->locks = bf_pg_new(d->loop, &pg);
+	bf_pg_listen(d->locks, "enrichment_queue");
 	d->store = bf_store_new(d->loop, d->pool, d->locks, c->daemon.instance);
 	d->providers = bf_providers_new(d->loop, d->http, d->store, c, month_lost, d);
 	d->months = bf_months_new(d->loop, d->store, d->providers, c, month_ended, d);
-	d->schedule = bf_schedule_new(d->loop, d->store, d->months, d->providers, c);
+	d->enrich = bf_enrich_new(d->loop, d->store, d->providers, c, items_ended, d);
+	d->schedule = bf_schedule_new(d->loop, d->store, d->months, d->providers, d->enrich, c);
 	parts = (struct bf_admin_parts){ .loop = d->loop,
 		.http = d->http,
 		.pool = d->pool,
@@ -248,10 +366,12 @@ static bool start(struct daemon *d, struct bf_error *err)
 		.store = d->store,
 		.providers = d->providers,
 		.months = d->months,
+		.enrich = d->enrich,
 		.schedule = d->schedule };
 	d->admin = bf_admin_new(&parts, c, err);
 	if (!d->admin)
 		return false;
+	bf_notify_status(d->notify, "waiting for the database");
 	d->sighup = bf_signal_watch(d->loop, SIGHUP, reload, d);
 	d->sigterm = bf_signal_watch(d->loop, SIGTERM, terminate, d);
 	d->sigint = bf_signal_watch(d->loop, SIGINT, terminate, d);
@@ -268,14 +388,17 @@ static void release(struct daemon *d)
 	bf_op_cancel(d->schema_op);
 	bf_op_cancel(d->flush_op);
 	bf_op_cancel(d->flush_timer);
+	bf_op_cancel(d->status_timer);
 	bf_admin_free(d->admin);
 	bf_schedule_free(d->schedule);
+	bf_enrich_free(d->enrich);
 	bf_months_free(d->months);
 	bf_providers_free(d->providers);
 	bf_http_free(d->http);
 	bf_pg_free(d->pool);
 	bf_pg_free(d->locks);
 	bf_store_free(d->store);
+	bf_notify_free(d->notify);
 	bf_loop_free(d->loop);
 	bf_config_free(d->config);
 }
@@ -342,7 +465,8 @@ static void help(FILE *out)
 	      "\n"
 	      "Fills a book database month by month: asks two AI models for notable books, finds "
 	      "their ISBNs\n"
-	      "through a chain of providers, and queues them for enrichment.\n"
+	      "through a chain of providers, and enriches works, editions and authors with what "
+	      "they know.\n"
 	      "\n"
 	      "commands:\n"
 	      "  run       the daemon, in the foreground (default)\n"
@@ -351,7 +475,9 @@ static void help(FILE *out)
 	      "  migrate   apply pending migrations; --status lists them with their state and "
 	      "checksum;\n"
 	      "            --conninfo CONNINFO connects as another role than the daemon's\n"
-	      "  states    print the month's state machine as a Mermaid diagram\n"
+	      "  states    print the month's state machine as a Mermaid diagram; --items: that of "
+	      "an item of\n"
+	      "            the enrichment queue\n"
 	      "\n"
 	      "options:\n"
 	      "  -c, --config FILE   configuration (default " DEFAULT_FILE ")\n"
@@ -374,7 +500,7 @@ static int usage(const char *why, const char *what)
 
 struct arguments {
 	const char *file, *conninfo, *command;
-	bool status;
+	bool status, items;
 	int code;
 };
 
@@ -383,6 +509,7 @@ static bool read_arguments(int argc, char **argv, struct arguments *a)
 {
 	static const struct option options[] = { { "config", required_argument, NULL, 'c' },
 		{ "conninfo", required_argument, NULL, 'C' }, { "status", no_argument, NULL, 'S' },
+		{ "items", no_argument, NULL, 'I' },
 		{ "help", no_argument, NULL, 'h' }, { "version", no_argument, NULL, 'V' },
 		{ NULL, 0, NULL, 0 } };
 	int c;
@@ -394,6 +521,8 @@ static bool read_arguments(int argc, char **argv, struct arguments *a)
 			a->conninfo = optarg;
 		} else if (c == 'S') {
 			a->status = true;
+		} else if (c == 'I') {
+			a->items = true;
 		} else if (c == 'h') {
 			help(stdout);
 			return false;
@@ -421,6 +550,8 @@ int main(int argc, char **argv)
 		return a.code;
 	if ((a.conninfo || a.status) && strcmp(a.command, "migrate"))
 		return usage("--conninfo and --status belong to migrate, not to ", a.command);
+	if (a.items && strcmp(a.command, "states"))
+		return usage("--items belongs to states, not to ", a.command);
 	if (!strcmp(a.command, "run"))
 		return run(a.file);
 	if (!strcmp(a.command, "check"))
@@ -428,7 +559,10 @@ int main(int argc, char **argv)
 	if (!strcmp(a.command, "migrate"))
 		return migrate(a.file, a.conninfo, a.status);
 	if (!strcmp(a.command, "states")) {
-		bf_month_print_states(stdout);
+		if (a.items)
+			bf_enrich_print_states(stdout);
+		else
+			bf_month_print_states(stdout);
 		return 0;
 	}
 	return usage("unknown command: ", a.command);

@@ -35,6 +35,17 @@ extern const double bf_lag_bounds_s[BF_LAG_BUCKETS];	/* upper bounds; the last i
 struct bf_lag { uint64_t count[BF_LAG_BUCKETS], n; double sum_s, max_s; };
 void bf_loop_lag(const struct bf_loop *, struct bf_lag *ret);
 
+/* ---- the service manager: systemd's readiness protocol, sd_notify(3). Without $NOTIFY_SOCKET nothing is sent; never blocks ---- */
+struct bf_notify;
+struct bf_notify *bf_notify_new(struct bf_loop *);	/* reads the environment, once */
+void bf_notify_free(struct bf_notify *);	/* NULL is fine */
+bool bf_notify_wanted(const struct bf_notify *);	/* somebody listens */
+void bf_notify_ready(struct bf_notify *);	/* started, or reloaded; the first one begins the watchdog's pings, if it is on */
+void bf_notify_reloading(struct bf_notify *);	/* until the next ready */
+void bf_notify_stopping(struct bf_notify *, int64_t at_most_ms);	/* which lengthens the unit's TimeoutStopSec if need be */
+/* One line for `systemctl status`; cut at 256 bytes, sent when it changed and the last one is 3.5 s old or was of another state. */
+void bf_notify_status(struct bf_notify *, const char *text);
+
 /* ---- HTTP client ---- */
 struct bf_http;
 struct bf_http_header { const char *name, *value; };
