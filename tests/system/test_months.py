@@ -4,7 +4,7 @@ import time
 
 import pytest
 from stand import wait_until
-from steps import (AIS, FEW, SEARCHERS, VARIANTS, answers, coverage, events, faults, harvest, latency, table_held, wait_done,
+from steps import (AIS, FEW, MONTHS_ALONE, SEARCHERS, VARIANTS, answers, coverage, events, faults, harvest, latency, table_held, wait_done,
                    wait_job, wait_row)
 
 SCHEDULE = "/api/internal/schedule-backfill"
@@ -633,7 +633,7 @@ def test_a_jobs_model_that_nobody_knows(daemon, db):
 def test_a_jobs_max_quota(daemon, db, sandbox, limit):
     """The job makes no more paid look-ups than it may, retries included, and completes with the free providers."""
     faults(sandbox, ["isbndb"], attempts=1, _500=0.5)
-    d = daemon(FEW)
+    d = daemon({**FEW, **MONTHS_ALONE})
     job = wait_job(d, harvest(d, year=2024, month=6, max_quota=limit)["job_id"])
     assert job["status"] == "complete"
     assert sandbox.counters("isbndb")["requests"] <= limit
@@ -659,7 +659,7 @@ def test_every_session_ended_mid_run(daemon, db, sandbox):
     """pg_terminate_backend of all the daemon's sessions, three times during a run: all complete, nothing bought twice."""
     latency(sandbox, AIS, 300)
     latency(sandbox, SEARCHERS, 50)
-    d = daemon(FEW)
+    d = daemon({**FEW, **MONTHS_ALONE})
     d.seed(2024, 2024)
     d.schedule(batch_size=8)
     for _ in range(3):

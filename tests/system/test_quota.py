@@ -4,7 +4,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from stand import wait_until
-from steps import FEW, SEARCHERS, coverage, faults, harvest, latency, readyz, wait_done, wait_job, wait_row
+from steps import FEW, MONTHS_ALONE, SEARCHERS, coverage, faults, harvest, latency, readyz, wait_done, wait_job, wait_row
 
 LIMITED = {"daily_limit": 15000, "reserve": 2000}
 
@@ -79,7 +79,7 @@ def test_all_providers_out_of_quota(daemon, db, sandbox):
 def test_every_request_is_a_unit(daemon, db, sandbox):
     """A retry is one unit each, a cached answer none, and what was taken and not sent is given back."""
     faults(sandbox, ["isbndb"], attempts=1, _500=0.4)
-    d = daemon({**FEW, "provider.isbndb": LIMITED})
+    d = daemon({**FEW, **MONTHS_ALONE, "provider.isbndb": LIMITED})
     d.seed(2024, 2024)
     d.schedule(batch_size=2)
     wait_until(lambda: db.statuses().get("completed") == 2, 60, "two months")

@@ -9,6 +9,7 @@ from stand import binary, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+UNIT = (ROOT / "conf" / "backfilld.service").read_text(encoding="utf-8")
 PASSWORDLESS = "host=127.0.0.1 port={port} dbname={dbname} user={user}"
 
 
@@ -35,9 +36,10 @@ def run_sql(conninfo, sql):
 
 
 def test_the_diagram_is_the_programs():
-    """The state diagram is what `backfilld states` prints, to the letter."""
-    printed = subprocess.run([str(binary("backfilld")), "states"], capture_output=True, text=True, check=True, timeout=30).stdout
-    assert blocks("mermaid") == [printed]
+    """The state diagrams, of a month and of an item, are what `backfilld states` prints, to the letter."""
+    printed = [subprocess.run([str(binary("backfilld")), "states", *more], capture_output=True, text=True, check=True,
+                              timeout=30).stdout for more in ([], ["--items"])]
+    assert blocks("mermaid") == printed
 
 
 class SetUp:
@@ -90,7 +92,7 @@ def test_the_runtime_role_runs_a_month(daemon, set_up):
         cursor.execute("SELECT DISTINCT r.rolname FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner"
                        " WHERE c.relnamespace = 'public'::regnamespace")
         assert cursor.fetchall() == [("openlibrary",)]
-        cursor.execute("SELECT has_table_privilege('backfilld', 'enriched_works', 'DELETE'),"
+        cursor.execute("SELECT has_table_privilege('backfilld', 'enriched_editions', 'DELETE'),"
                        " has_table_privilege('backfilld', 'backfill_log', 'DELETE'),"
                        " has_schema_privilege('backfilld', 'public', 'CREATE')")
         assert cursor.fetchone() == (False, False, False)
@@ -117,7 +119,7 @@ def test_the_configuration_is_valid(tmp_path):
     for name in re.findall(r"\$\{CREDENTIALS_DIRECTORY\}/(\w+)", ini.read_text(encoding="utf-8")):
         (tmp_path / name).write_text("x" * 40 + "\n", encoding="ascii")
         (tmp_path / name).chmod(0o600)
-        assert f"LoadCredential={name}:/etc/backfilld/secrets/{name}\n" in README
+        assert f"LoadCredential={name}:/etc/backfilld/secrets/{name}\n" in UNIT
     done = subprocess.run([str(binary("backfilld")), "-c", str(ini), "check"], capture_output=True, text=True, check=False,
                           timeout=30, env={"PATH": "/usr/bin:/bin", "CREDENTIALS_DIRECTORY": str(tmp_path)})
     assert (done.returncode, done.stderr) == (0, "")

@@ -1,7 +1,7 @@
 """The chain of ISBN providers: its order, its failures, its cache, and what a month does when nobody can be asked."""
 import pytest
 from stand import wait_until
-from steps import (AIS, FEW, SEARCHERS, coverage, faults, harvest, latency, readyz, wait_done, wait_job, wait_row)
+from steps import (AIS, FEW, MONTHS_ALONE, SEARCHERS, coverage, faults, harvest, latency, readyz, wait_done, wait_job, wait_row)
 
 
 def only(*providers):
@@ -121,7 +121,7 @@ def test_a_refused_key_at_a_search_provider(daemon, db, sandbox):
 
 def test_hits_and_misses_are_cached(daemon, db, sandbox):
     """After a month its books are known: hits for cache_ttl, misses for a day, and asking again asks nobody."""
-    d = daemon({**FEW, "resolution": {"cache_ttl": "30d"}})
+    d = daemon({**FEW, **MONTHS_ALONE, "resolution": {"cache_ttl": "30d"}})
     run_one(d, db)
     candidates = db.value("SELECT count(*) FROM backfill_candidates")
     wait_until(lambda: db.value("SELECT count(*) FROM isbn_resolutions WHERE provider = 'isbndb'") == candidates, 30, "the cache")

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from stand import wait_until
+from steps import MONTHS_ALONE
 
 
 def assert_counters_agree(db, sandbox, months=None):
@@ -64,7 +65,7 @@ def test_forty_schedulers_claim_each_month_once(daemon, db, sandbox):
 def test_a_small_daily_limit_is_kept_by_two_daemons(daemon, db, sandbox):
     """daily_limit 100 over 20 months: 95 to 100 units, never more; the free providers serve, the rest stays synthetic."""
     ini = {"provider.isbndb": {"daily_limit": 100, "reserve": 0, "rate": "20/s"}, "scheduler": {"concurrent_months": 5}}
-    one, two = daemon(ini), daemon(ini)
+    one, two = daemon({**MONTHS_ALONE, **ini}), daemon({**MONTHS_ALONE, **ini})
     one.seed(2023, 2024)
     one.schedule(batch_size=10)
     two.schedule(batch_size=10)
@@ -85,7 +86,7 @@ def test_a_small_daily_limit_is_kept_by_two_daemons(daemon, db, sandbox):
 def test_the_rate_holds_over_two_daemons(daemon, db, sandbox):
     """ISBNdb at 3/s, two daemons: the sandbox never sees more than 3 in any second."""
     ini = {"provider.isbndb": {"rate": "3/s"}, "generation": {"books_per_provider": 5}, "scheduler": {"concurrent_months": 5}}
-    one, two = daemon(ini), daemon(ini)
+    one, two = daemon({**MONTHS_ALONE, **ini}), daemon({**MONTHS_ALONE, **ini})
     one.seed(2023, 2024)
     db.execute("UPDATE backfill_log SET batch_size = 5")
     two.schedule(batch_size=10)
@@ -103,7 +104,7 @@ def test_thirty_kills(daemon, db, sandbox):
     sandbox.control({"providers": {"gemini": {"latency_ms": [50, 300]}, "xai": {"latency_ms": [50, 300]},
                                    "isbndb": {"latency_ms": [20, 60]}}})
     ini = {"scheduler": {"concurrent_months": 6}, "provider.isbndb": {"rate": "60/s"}}
-    daemons = [daemon(ini), daemon(ini)]
+    daemons = [daemon({**MONTHS_ALONE, **ini}), daemon({**MONTHS_ALONE, **ini})]
     daemons[0].seed(2020, 2024)
     daemons[0].schedule(batch_size=30)
     daemons[1].schedule(batch_size=30)
@@ -144,7 +145,7 @@ def test_counters_agree_through_faults_and_retries(daemon, db, sandbox):
     limited = {"gemini": 0.1, "archive_org": 0.05, "wikidata": 0.05}
     sandbox.control({"providers": {name: {"faults": {**faults, "429": limited.get(name, 0)}, "fault_attempts": 1} for name in (
         "gemini", "xai", "isbndb", "google_books", "open_library", "archive_org", "wikidata")}})
-    d = daemon({"scheduler": {"concurrent_months": 6}})
+    d = daemon({**MONTHS_ALONE, "scheduler": {"concurrent_months": 6}})
     d.seed(2024, 2024)
     d.schedule(batch_size=12)
     wait_until(lambda: db.statuses() == {"completed": 12}, 240, "12 months completed")
@@ -156,7 +157,7 @@ def test_counters_agree_through_faults_and_retries(daemon, db, sandbox):
 def test_both_ais_are_asked_at_once(daemon, sandbox):
     """The sandbox sees a month's two AI requests overlap."""
     sandbox.control({"providers": {"gemini": {"latency_ms": [300, 300]}, "xai": {"latency_ms": [300, 300]}}})
-    d = daemon()
+    d = daemon(MONTHS_ALONE)
     d.seed(2024, 2024)
     d.schedule(batch_size=1)
     d.wait_months(1)
