@@ -94,7 +94,8 @@ static void reload_file(struct daemon *d)
 static void reload(void *ctx)
 {
 	struct daemon *d = ctx;
-	bool working = d->checked && !d->draining; /* ready is not to be said before it is so, nor after */
+	bool working =
+		d->checked && !d->draining; /* ready is not to be said before it is so, nor after */
 
 	if (working)
 		bf_notify_reloading(d->notify);
@@ -122,7 +123,8 @@ static void describe(const struct daemon *d, struct bf_buf *text)
 	if (!p)
 		return;
 	if (p->totals.total)
-		bf_buf_addf(text, "%d of %d months completed", p->totals.completed, p->totals.total);
+		bf_buf_addf(
+			text, "%d of %d months completed", p->totals.completed, p->totals.total);
 	else
 		bf_buf_adds(text, "no months seeded");
 	if (flying)
@@ -509,9 +511,8 @@ static bool read_arguments(int argc, char **argv, struct arguments *a)
 {
 	static const struct option options[] = { { "config", required_argument, NULL, 'c' },
 		{ "conninfo", required_argument, NULL, 'C' }, { "status", no_argument, NULL, 'S' },
-		{ "items", no_argument, NULL, 'I' },
-		{ "help", no_argument, NULL, 'h' }, { "version", no_argument, NULL, 'V' },
-		{ NULL, 0, NULL, 0 } };
+		{ "items", no_argument, NULL, 'I' }, { "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' }, { NULL, 0, NULL, 0 } };
 	int c;
 
 	while ((c = getopt_long(argc, argv, "c:hV", options, NULL)) != -1) {

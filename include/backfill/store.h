@@ -233,6 +233,8 @@ struct bf_op *bf_store_items_write(struct bf_store *, const struct bf_enrich_wri
 enum bf_item_how { BF_END_WAIT, BF_END_RETRY, BF_END_FAILED, BF_END_RELEASE, BF_END_DONE, BF_END_REKEY };
 struct bf_item_end { struct bf_item_ref ref; enum bf_item_how how; const char *reason, *waiting_for /* provider; NULL */, *isbn13; int64_t wait_ms; };
 struct bf_op *bf_store_items_end(struct bf_store *, const struct bf_item_end *, int n, bf_store_items_lost_done *, void *ctx);
+/* Items that wait for a provider are due now, the longest waiting ones, at most 20000; counts them. After a reload. */
+struct bf_op *bf_store_items_hurry(struct bf_store *, bf_store_count_done *, void *ctx);
 /* Enhancement: synthetic works without ISBN go into the queue as items of kind WORK, oldest first, each at most once in seven days. */
 struct bf_op *bf_store_enhance(struct bf_store *, int limit, int max_retries, bf_store_count_done *, void *ctx);
 /* A work's item found an ISBN: its candidates are resolved, their months' figures follow, the edition is queued with its record kept,

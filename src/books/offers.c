@@ -143,6 +143,24 @@ struct offered *offers_read(const struct bf_offer *offers, size_t n, struct bf_a
 	return o;
 }
 
+/* Who stands where the author is not known. */
+static bool is_nobody(const char *key)
+{
+	static const char *const nobody[] = { "unknown", "unknown author", "author unknown",
+		"not known", "n a", "none", "неизвестный автор", "неизвестен", "autor desconocido",
+		"auteur inconnu", "unbekannt", "unbekannter autor", "onbekend",
+		"autore sconosciuto", "autor desconhecido" };
+
+	char folded[BF_KEY_MAX];
+
+	for (size_t i = 0; i < BF_COUNT(nobody); i++) {
+		bf_author_key(nobody[i], folded);
+		if (strcmp(key, folded) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* The people of one text, each once. */
 static void authors_of(
 	const char *text, struct bf_arena *arena, struct bf_texts *names, struct bf_texts *keys)
@@ -158,7 +176,7 @@ static void authors_of(
 		char key[BF_KEY_MAX];
 
 		bf_author_key(name != NULL ? name : "", key);
-		if (key[0] == '\0')
+		if (key[0] == '\0' || is_nobody(key))
 			continue;
 		texts_add(keys, bf_arena_printf(arena, "name:%s", key), arena);
 		if (keys->n > names->n) { /* two people may have one name */
@@ -172,15 +190,69 @@ static void authors_of(
 	}
 }
 
+/* The words of a key that are more than an initial. */
+static size_t written_out(const char *key)
+{
+	size_t n = 0, len;
+
+	for (key += strspn(key, " "); *key; key += len + strspn(key + len, " ")) {
+		len = strcspn(key, " ");
+		n += len > 1;
+	}
+	return n;
+}
+
+/* Whether both keys end in one word and the shorter one's names are initials of the longer one's. */
+static bool abbreviates(const char *brief, const char *full)
+{
+	const char *b = strrchr(brief, ' '), *f = strrchr(full, ' ');
+
+	if (b == NULL || f == NULL || strcmp(b, f) != 0 || written_out(brief) >= written_out(full))
+		return false;
+	for (; brief < b && full < f; brief += strspn(brief, " "), full += strspn(full, " ")) {
+		size_t nb = strcspn(brief, " "), nf = strcspn(full, " ");
+
+		if (nb == 1 ? *brief != *full : nb != nf || strncmp(brief, full, nb) != 0)
+			return false;
+		brief += nb;
+		full += nf;
+	}
+	return brief >= b; /* nobody more is in the short one */
+}
+
+/* "Z. Smith" is Zadie Smith where another record of the same book says so. */
+static void write_out(
+	struct bf_texts *names, struct bf_texts *keys, const char *others, struct bf_arena *arena)
+{
+	const size_t skip = strlen("name:");
+	struct bf_texts other_names, other_keys;
+
+	authors_of(others, arena, &other_names, &other_keys);
+	for (size_t i = 0; i < names->n; i++)
+		for (size_t j = 0; j < other_names.n; j++)
+			if (abbreviates(keys->v[i] + skip, other_keys.v[j] + skip)) {
+				names->v[i] = other_names.v[j];
+				keys->v[i] = other_keys.v[j];
+			}
+}
+
 void bf_offer_authors(const struct bf_offer *offers, size_t n, const char *fallback,
 	struct bf_arena *arena, struct bf_texts *ret_names, struct bf_texts *ret_keys)
 {
 	const struct offered *o = offers_read(offers, n, arena);
 
-	for (size_t i = 0; i < n; i++) {
-		authors_of(o[i].record->authors, arena, ret_names, ret_keys);
+	size_t best = 0;
+
+	for (; best < n; best++) {
+		authors_of(o[best].record->authors, arena, ret_names, ret_keys);
 		if (ret_names->n > 0)
-			return;
+			break;
 	}
-	authors_of(fallback, arena, ret_names, ret_keys);
+	if (best == n) {
+		authors_of(fallback, arena, ret_names, ret_keys);
+		return;
+	}
+	for (size_t i = best + 1; i < n; i++)
+		write_out(ret_names, ret_keys, o[i].record->authors, arena);
+	write_out(ret_names, ret_keys, fallback, arena);
 }

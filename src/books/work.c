@@ -10,7 +10,8 @@
 #include "merge.h"
 #include <string.h>
 
-#define TAGS_MAX 30
+#define TAGS_MAX        30
+#define SYNTHETIC_SCORE 30 /* completeness that a synthetic work is given */
 
 struct column {
 	const char *name;
@@ -276,6 +277,10 @@ void bf_work_merge(const struct bf_work *old, const struct bf_edition *edition,
 	if (edition->quality > ret->quality)
 		ret->quality = edition->quality;
 	ret->completeness = bf_work_completeness(ret);
+	if (old != NULL && (old->synthetic || old->completeness == SYNTHETIC_SCORE) &&
+		ret->completeness < SYNTHETIC_SCORE)
+		ret->completeness =
+			SYNTHETIC_SCORE; /* what it had unseen it does not lose by being seen */
 	note_updated(ret, old, arena);
 }
 

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AGAIN_MS    1000
-#define WAIT_LEAST  5000
-#define WAIT_MOST   (3600 * 1000ll)
+#define AGAIN_MS   1000
+#define WAIT_LEAST 5000
+#define WAIT_MOST  (3600 * 1000ll)
 
 static const enum bf_provider_id at_once[] = { BF_ISBNDB, BF_WIKIDATA, BF_OPEN_LIBRARY };
 
@@ -42,7 +42,8 @@ static void use_known(struct item *it)
 		if (!k->found)
 			it->asked[p] = ASKED_MISSING;
 		else if (it->n_offers > before)
-			it->asked[p] = ASKED_FOUND; /* a record that cannot be read is asked for again */
+			it->asked[p] =
+				ASKED_FOUND; /* a record that cannot be read is asked for again */
 	}
 	if (it->asked[BF_ISBNDB] == ASKED_FOUND)
 		it->batch->e->figures.records_reused++;
@@ -65,8 +66,12 @@ static void block_on(struct item *it, enum bf_provider_id p)
 {
 	const char *why = bf_provider_unusable(it->batch->e->providers, p);
 
+	if (!why && bf_provider_units_left(it->batch->e->providers, p) == 0)
+		why = "out of quota";
 	item_block(it, p, wait_for(it->batch->e, p), "waits for %s: %s", bf_provider_names[p],
-		why ? why : it->failure[0] ? it->failure : "not usable a moment ago");
+		why                      ? why
+			: it->failure[0] ? it->failure
+					 : "not usable a moment ago");
 }
 
 void item_ask(struct item *it)
@@ -118,7 +123,8 @@ static void ask_settled(struct ask *a, const struct bf_item_ref *lost, int n_los
 
 static void store_answer(void *ctx);
 
-static void stored(void *ctx, const struct bf_error *err, const struct bf_item_ref *lost, int n_lost)
+static void stored(
+	void *ctx, const struct bf_error *err, const struct bf_item_ref *lost, int n_lost)
 {
 	struct ask *a = ctx;
 
@@ -141,8 +147,8 @@ static void store_answer(void *ctx)
 {
 	struct ask *a = ctx;
 
-	a->op = bf_store_items_fetched(a->batch->e->store, a->id_hi, a->id_lo, a->fetched,
-		(int)a->n, stored, a);
+	a->op = bf_store_items_fetched(
+		a->batch->e->store, a->id_hi, a->id_lo, a->fetched, (int)a->n, stored, a);
 }
 
 /* Nobody was asked: there is nothing to store. */
@@ -175,7 +181,8 @@ static const char *record_text(struct bf_arena *arena, const struct bf_record *r
 	return text;
 }
 
-static void take_answer(struct ask *a, const struct bf_record *records, size_t n, int64_t latency_ms)
+static void take_answer(
+	struct ask *a, const struct bf_record *records, size_t n, int64_t latency_ms)
 {
 	for (size_t i = 0; i < a->n; i++) {
 		struct bf_fetched *f = &a->fetched[i];
@@ -227,9 +234,9 @@ static void launch(struct batch *b, enum bf_provider_id p, struct item **items, 
 		a->items[i] = items[i];
 		items[i]->asked[p] = ASKED_UNDER_WAY;
 		isbns[i] = items[i]->isbn13;
-		a->fetched[i] = (struct bf_fetched){ .item = items[i]->row.ref,
-			.provider = p,
-			.isbn13 = items[i]->isbn13 };
+		a->fetched[i] = (struct bf_fetched){
+			.item = items[i]->row.ref, .provider = p, .isbn13 = items[i]->isbn13
+		};
 	}
 	TAILQ_INSERT_TAIL(&b->asks, a, link);
 	a->op = bf_lookup_start(b->e->providers, p, isbns, n, answered, a);

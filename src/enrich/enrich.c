@@ -6,12 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LEASE_MS         (15 * 60000ll)
-#define BATCHES_MOST     2	/* of a kind: one asks while another writes */
-#define WORKS_AT_ONCE    10
-#define LAST_CALL_MS     5000
+#define LEASE_MS      (15 * 60000ll)
+#define BATCHES_MOST  4 /* of a kind: some ask, or rest when told to, while another writes */
+#define WORKS_AT_ONCE 10
+#define LAST_CALL_MS  5000
 
-const double bf_batch_bounds_s[BF_BATCH_BUCKETS] = { 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 120, 1e300 };
+const double bf_batch_bounds_s[BF_BATCH_BUCKETS] = { 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 120,
+	1e300 };
 
 static void claim_all(struct bf_enrich *e);
 
@@ -23,8 +24,7 @@ static void polled(void *ctx)
 	e->poll_timer = NULL;
 	claim_all(e);
 	if (!e->draining)
-		e->poll_timer =
-			bf_timer_start(e->loop, e->config->enrichment.poll_ms, polled, e);
+		e->poll_timer = bf_timer_start(e->loop, e->config->enrichment.poll_ms, polled, e);
 }
 
 static void due(void *ctx)
@@ -85,8 +85,9 @@ static void works_claimed(void *ctx, const struct bf_error *err, const struct bf
 
 static void claim(struct bf_enrich *e, enum bf_item_kind kind)
 {
-	static bf_store_items_done *const done[] = { [BF_ITEM_EDITION] = editions_claimed,
-		[BF_ITEM_WORK] = works_claimed };
+	static bf_store_items_done *const done[] = {
+		[BF_ITEM_EDITION] = editions_claimed, [BF_ITEM_WORK] = works_claimed
+	};
 	int limit = kind == BF_ITEM_EDITION ? e->config->enrichment.batch : WORKS_AT_ONCE;
 	int most = kind == BF_ITEM_EDITION ? BATCHES_MOST : 1;
 
@@ -171,6 +172,18 @@ struct bf_enrich *bf_enrich_new(struct bf_loop *loop, struct bf_store *store,
 	return e;
 }
 
+static void hurried(void *ctx, const struct bf_error *err, int64_t n)
+{
+	struct bf_enrich *e = ctx;
+
+	e->hurry_op = NULL;
+	if (err)
+		bf_log(BF_WARN, "items that wait were not woken", BF_E(err));
+	else if (n)
+		bf_log(BF_INFO, "items that wait for a provider are due now", BF_I("items", n));
+	bf_enrich_wake(e);
+}
+
 static void stop_claiming(struct bf_enrich *e)
 {
 	bf_op_cancel(e->poll_timer);
@@ -186,6 +199,7 @@ void bf_enrich_free(struct bf_enrich *e)
 		return;
 	stop_claiming(e);
 	bf_op_cancel(e->drain_timer);
+	bf_op_cancel(e->hurry_op);
 	bf_op_cancel(e->claim_op[BF_ITEM_EDITION]);
 	bf_op_cancel(e->claim_op[BF_ITEM_WORK]);
 	while ((b = TAILQ_FIRST(&e->batches)))
@@ -200,7 +214,8 @@ void bf_enrich_configure(struct bf_enrich *e, const struct bf_config *config)
 		return;
 	bf_op_cancel(e->poll_timer);
 	e->poll_timer = bf_timer_start(e->loop, config->enrichment.poll_ms, polled, e);
-	bf_enrich_wake(e);
+	if (e->alive && !e->hurry_op) /* a limit may have been raised, a key mended */
+		e->hurry_op = bf_store_items_hurry(e->store, hurried, e);
 }
 
 static void give_up(void *ctx)
@@ -235,8 +250,8 @@ void bf_enrich_drain(struct bf_enrich *e)
 	e->draining = true;
 	stop_claiming(e);
 	if (bf_enrich_count(e))
-		e->drain_timer = bf_timer_start(
-			e->loop, e->config->daemon.drain_timeout_ms, time_is_up, e);
+		e->drain_timer =
+			bf_timer_start(e->loop, e->config->daemon.drain_timeout_ms, time_is_up, e);
 }
 
 int bf_enrich_count(const struct bf_enrich *e)

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AGAIN_MS       1000
-#define AGAIN_MOST_MS  15000
-#define BROKEN_MS      60000
+#define AGAIN_MS      1000
+#define AGAIN_MOST_MS 15000
+#define BROKEN_MS     60000
 
 const char *const bf_item_end_names[BF_ITEM_ENDS] = { "completed", "waiting", "retry", "failed",
 	"released", "lost", "rekeyed" };

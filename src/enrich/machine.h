@@ -177,7 +177,7 @@ struct bf_enrich {
 	struct batch_list batches;
 	int n_items, n_batches[2];	/* batches by kind */
 	bool alive, paused, draining, maybe_more[2];
-	struct bf_op *poll_timer, *claim_op[2], *drain_timer, *due_op;
+	struct bf_op *poll_timer, *claim_op[2], *drain_timer, *due_op, *hurry_op;
 	struct bf_enrich_figures figures;
 };
 

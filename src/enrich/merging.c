@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AGAIN_MS    1000
-#define STALE_MOST  8
-#define FAMILY_MAX  40
+#define AGAIN_MS   1000
+#define STALE_MOST 8
+#define FAMILY_MAX 40
 
 /* ---- the look ---- */
 /* The title by which the work is searched: of the provider that knows best, else as the AI spelt it. */
@@ -176,8 +176,8 @@ static void write_failed(struct batch *b, const struct bf_error *err)
 {
 	bool refused = err->class != BF_ERR_RETRY;
 
-	bf_log(refused ? BF_ERROR : BF_WARN, "enriched books not written",
-		BF_I("items", b->n_sent), BF_E(err));
+	bf_log(refused ? BF_ERROR : BF_WARN, "enriched books not written", BF_I("items", b->n_sent),
+		BF_E(err));
 	for (int i = 0; i < b->n_sent; i++) {
 		struct item *it = b->sent[i];
 

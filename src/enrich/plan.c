@@ -13,7 +13,7 @@
 struct choice {
 	struct bf_work_known known[KNOWN_MAX];
 	const char *seen[KNOWN_MAX];
-	struct planned *planned[KNOWN_MAX];	/* NULL: as the database has it */
+	struct planned *planned[KNOWN_MAX]; /* NULL: as the database has it */
 	bool absorbed[KNOWN_MAX];
 	size_t n;
 };
@@ -100,7 +100,8 @@ static void gather(struct item *it, const struct bf_looked *looked, struct choic
 		if (p)
 			offer_work(c, &p->work, k->known.via, p->authors, NULL, p);
 		else
-			offer_work(c, &k->known.work, k->known.via, k->known.authors, k->seen, NULL);
+			offer_work(
+				c, &k->known.work, k->known.via, k->known.authors, k->seen, NULL);
 	}
 	offer_planned(it, c);
 }

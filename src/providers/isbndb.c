@@ -3,9 +3,9 @@
  * Lists come as arrays or as objects with numeric keys, under one of two names, and most fields
  * come in several types.
  */
+#include "wire.h"
 #include <string.h>
 #include <strings.h>
-#include "wire.h"
 
 #define LABEL        "isbndb"
 #define QUERY_MAX    150 /* the service's limit for a path query and for each parameter */
@@ -189,21 +189,37 @@ static void isbns(struct bf_jval book, struct bf_arena *arena, struct bf_record 
 	record_isbn_take(&set, arena, record);
 }
 
+/* title is the short one, and a number where a title looks like one; title_long has the subtitle too. */
+static void titles(struct bf_jval book, struct bf_arena *arena, struct bf_record *record)
+{
+	struct bf_jval given = bf_json_get(book, "title");
+	const char *title = provider_text(given, arena);
+	const char *whole = provider_text(bf_json_get(book, "title_long"), arena);
+	size_t len = title != NULL ? strlen(title) : 0;
+
+	record->title = title;
+	if (whole == NULL)
+		return;
+	if (title == NULL || bf_json_type(given) != BF_J_STRING)
+		record->title = whole;
+	else if (strncmp(whole, title, len) == 0 && strncmp(whole + len, ": ", 2) == 0)
+		record->subtitle = provider_trim(arena, whole + len + 2);
+}
+
 /* One book object. */
 static void add_book(struct record_list *list, struct bf_jval book, struct bf_arena *arena)
 {
-	static const char *const titles[] = { "title", "title_long" },
-				 *const dates[] = { "date_published", "publish_date" },
+	static const char *const dates[] = { "date_published", "publish_date" },
 				 *const bindings[] = { "binding", "format" },
 				 *const synopses[] = { "synopsis", "synopsys", "overview",
 					 "excerpt" };
-	const char *title = first_text(book, arena, titles, BF_COUNT(titles));
-	struct bf_record *r;
+	struct bf_record named = { .title = NULL }, *r;
 
-	if (title == NULL)
+	titles(book, arena, &named);
+	if (named.title == NULL)
 		return;
 	r = record_new(list, arena);
-	r->title = title;
+	*r = named;
 	r->authors = authors(bf_json_get(book, "authors"), arena);
 	r->publisher = provider_text(bf_json_get(book, "publisher"), arena);
 	r->language = provider_text(bf_json_get(book, "language"), arena);

@@ -195,3 +195,13 @@ struct bf_op *bf_store_items_end(struct bf_store *s, const struct bf_item_end *v
 	INTS(&p, n, v[i].wait_ms > 0 ? v[i].wait_ms : 0);
 	return call_query(c, s->pool, &sql_items_end, &p);
 }
+
+struct bf_op *bf_store_items_hurry(struct bf_store *s, bf_store_count_done *done, void *ctx)
+{
+	struct call *c = call_new(s, call_read_count, ctx);
+	struct params p;
+
+	c->tell.count = done;
+	params_init(&p);
+	return call_query(c, s->pool, &sql_items_hurry, &p);
+}

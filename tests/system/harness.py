@@ -3,6 +3,7 @@
 Binaries come from $BF_BUILD (default build/). $BF_TEST_CONNINFO names a running cluster to make databases in; without it
 the session starts a throw-away one. Everything is on loopback, nothing is shared between two tests.
 """
+import contextlib
 import os
 import re
 import secrets
@@ -404,6 +405,24 @@ class TestDaemon:
         if self.valgrind and self.last_status == VALGRIND_EXIT:
             found.append(f"{self.log_path.name}: valgrind found errors:\n{self.process.log_tail(60)}")
         return found[:20]
+
+
+@contextlib.contextmanager
+def whole_stand(pg, folder):
+    """A database, a sandbox and a maker of daemons for the tests of a whole file, which only look at what they left behind:
+    (database, sandbox, maker). At the end the same is demanded of the logs as of a single test's."""
+    folder = Path(folder)
+    database = pg.database()
+    sandbox = stand.Sandbox(folder)
+    made = Stand(folder, database.conninfo, sandbox.url)
+    try:
+        yield database, sandbox, made.daemon
+    finally:
+        bad = made.close()
+        sandbox.stop()
+        bad += [line for line in sandbox.log.splitlines() if FATAL_IN_LOG.search(line)]
+        database.drop()
+    assert not bad, "the logs hold defects:\n" + "\n".join(bad)
 
 
 def session_pg():

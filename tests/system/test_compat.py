@@ -167,6 +167,7 @@ def test_metadata_of_any_shape_is_read_and_repaired_when_touched(old, d, db):
     assert before["work_authors_enriched"].items() <= after["work_authors_enriched"].items()
 
 
+@pytest.mark.asan
 def test_editions_under_their_isbn_10(old, d, db):
     """An edition that they kept under its ISBN-10 goes under its ISBN-13 when it is touched, with all it had and the ISBN-10 as
     an alternate; where there is a row for each, the one under the ISBN-13 is enriched and the other is left."""

@@ -295,3 +295,20 @@ ON CONFLICT (isbn13, provider) DO UPDATE
 SET found = true, record = excluded.record, received_at = now(),
 	for_isbn = CASE WHEN excluded.for_isbn = excluded.isbn13 THEN p.for_isbn
 		ELSE excluded.for_isbn END
+
+-- After a reload: whoever was waited for may be back, or have more room.
+-- name: items_hurry
+WITH waiting AS MATERIALIZED (
+	SELECT q.id FROM enrichment_queue q
+	WHERE q.entity_type = ANY (ARRAY['edition', 'work']) AND q.status = 'pending'
+		AND q.queued_by = 'backfilld' AND q.next_attempt_at > now()
+		AND q.waiting_for IS NOT NULL
+	ORDER BY q.next_attempt_at
+	LIMIT 20000
+	FOR UPDATE OF q SKIP LOCKED
+), moved AS (
+	UPDATE enrichment_queue q SET next_attempt_at = NULL, waiting_for = NULL
+	FROM waiting w WHERE q.id = w.id
+	RETURNING 1
+)
+SELECT count(*) AS count FROM moved

@@ -77,11 +77,48 @@ static void test_author_keys(void **state)
 	assert_string_equal(keys.v[0], "name:various");
 }
 
+/* An initial is written out where another record of the book does; pen names of two initials stay. */
+static void test_written_out(void **state)
+{
+	struct bf_offer offers[2] = { { .provider = BF_ISBNDB, .record = { .title = "T" } },
+		{ .provider = BF_WIKIDATA, .record = { .title = "T" } } };
+	static const char *const cases[][3] = { { "Z. Smith", "Zadie Smith", "name:zadie smith" },
+		{ "Z. Smith", "Will Smith", "name:z smith" },
+		{ "Zadie Smith", "Z. Smith", "name:zadie smith" },
+		{ "Ursula K. Le Guin", "Ursula Kroeber Le Guin", "name:ursula kroeber le guin" },
+		{ "J.K. Rowling", "Joanne Kathleen Rowling", "name:jk rowling" } };
+	struct bf_texts names, keys;
+
+	(void)state;
+	for (size_t i = 0; i < BF_COUNT(cases); i++) {
+		offers[0].record.authors = cases[i][0];
+		offers[1].record.authors = cases[i][1];
+		bf_offer_authors(offers, 2, NULL, arena, &names, &keys);
+		assert_int_equal(keys.n, 1);
+		assert_string_equal(keys.v[0], cases[i][2]);
+	}
+}
+
+/* Whoever is called unknown is nobody. */
+static void test_nobody(void **state)
+{
+	struct bf_texts names, keys;
+
+	(void)state;
+	bf_offer_authors(NULL, 0,
+		"Unknown Author;\u041d\u0435\u0438\u0437\u0432\u0435\u0441\u0442\u043d\u044b\u0439 "
+		"\u0430\u0432\u0442\u043e\u0440;Ann Known",
+		arena, &names, &keys);
+	assert_int_equal(keys.n, 1);
+	assert_string_equal(keys.v[0], "name:ann known");
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { CASE(test_authors), CASE(test_author_keys) };
+	const struct CMUnitTest tests[] = { CASE(test_authors), CASE(test_author_keys),
+		CASE(test_written_out), CASE(test_nobody) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
