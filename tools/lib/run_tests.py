@@ -185,18 +185,21 @@ def meson_tests(steps, name, folder, arguments, conninfo, jobs=2):
         show(log)
 
 
-# Tests whose figures depend on a calm machine run alone; the others mostly wait, so three lanes run side by side.
-CALM = ["tests/system/test_together.py", "tests/system/test_enrichment_together.py"]
-LANES = [["test_months.py", "test_tools.py"],
-         ["test_resolution.py", "test_generation.py", "test_quota.py", "test_start.py"]]
+# Several daemons at once, in two lanes; but the rate is measured alone, on a calm machine. The others mostly wait: three lanes.
+TOGETHER = "tests/system/test_together.py"
+TOGETHER_TOO = "tests/system/test_enrichment_together.py"
+KILLS, RATE = f"{TOGETHER}::test_thirty_kills", f"{TOGETHER}::test_the_rate_holds_over_two_daemons"
+CROWDS = [[KILLS], [TOGETHER_TOO, TOGETHER, f"--deselect={KILLS}", f"--deselect={RATE}"]]
+LANES = [["test_months.py", "test_tools.py", "test_service.py"],
+         ["test_resolution.py", "test_generation.py", "test_quota.py", "test_start.py", "test_enrichment.py", "test_compat.py"]]
 
 
 def lanes():
-    """The files of tests/system but the calm ones, in lanes; a new file goes into the last."""
+    """The files of tests/system but those of several daemons, in lanes; a new file goes into the last."""
     taken = [f"tests/system/{name}" for lane in LANES for name in lane]
     rest = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "tests" / "system").glob("test_*.py"))
     return [[f"tests/system/{name}" for name in lane] for lane in LANES] + \
-        [[name for name in rest if name not in taken + CALM]]
+        [[name for name in rest if name not in [*taken, TOGETHER, TOGETHER_TOO]]]
 
 
 def pytests(steps, name, arguments, build, conninfo, none_is_fine, groups=(("tests/system",),)):
@@ -276,7 +279,8 @@ def test_all(options, steps, cluster):
     if options.k:
         pytests(steps, "system tests", ["-m", marks, *system], BUILD, conninfo, True)
         return
-    pytests(steps, "system tests that need calm", ["-m", marks, *system], BUILD, conninfo, False, [CALM])
+    pytests(steps, "several daemons", ["-m", marks, *system], BUILD, conninfo, False, CROWDS)
+    pytests(steps, "the rate, measured alone", ["-m", marks, *system], BUILD, conninfo, False, [[RATE]])
     pytests(steps, "system tests", ["-m", marks, *system], BUILD, conninfo, False, lanes())
     if asan:
         pytests(steps, "system tests, sanitized", ["-m", "asan", *system], ASAN, conninfo, True)
