@@ -21,8 +21,10 @@ def assert_each_once(db, isbns):
 
 
 def assert_nothing_doubled(db):
-    """No two works of one title and the same first author, no two authors of one name, no work without an edition."""
-    doubled = db.rows("SELECT lower(w.title) AS title, a.author_key, array_agg(w.work_key) AS keys FROM enriched_works w"
+    """No two works of one title with its subtitle (volumes of a series share the title alone) and the same first author, no two
+    authors of one name, no work without an edition."""
+    doubled = db.rows("SELECT lower(concat_ws(': ', w.title, w.subtitle)) AS title, a.author_key, array_agg(w.work_key) AS keys"
+                      " FROM enriched_works w"
                       " JOIN work_authors_enriched l USING (work_key) JOIN enriched_authors a USING (author_key)"
                       " WHERE l.author_order = (SELECT min(author_order) FROM work_authors_enriched m"
                       "  WHERE m.work_key = w.work_key) GROUP BY 1, 2 HAVING count(*) > 1")
