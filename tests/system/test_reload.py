@@ -130,8 +130,8 @@ def test_months_in_flight_carry_on(daemon, db, sandbox):
         assert set(sandbox.counters(ai)["by_month"].values()) == {1}
     # the months' own and, under no month, those of enrichment
     counted = ("SELECT (SELECT sum(isbndb_calls) FROM backfill_log)"
-               " + (SELECT coalesce(sum(calls), 0) FROM api_usage WHERE provider = 'isbndb' AND year = 0)")
-    wait_until(lambda: sandbox.counters("isbndb")["requests"] == db.value(counted), 20, "the counters agree")
+               " + (SELECT coalesce(sum(units), 0) FROM api_usage WHERE provider = 'isbndb' AND year = 0)")
+    wait_until(lambda: sandbox.counters("isbndb")["units"] == db.value(counted), 20, "the counters agree")
 
 
 def test_a_provider_disabled_amid_its_work(daemon, db, sandbox):

@@ -155,7 +155,7 @@ WITH batch AS MATERIALIZED (
 	RETURNING work_key
 ), changed AS (
 	UPDATE enriched_works e
-	SET title = coalesce(w.title, e.title), subtitle = coalesce(w.subtitle, e.subtitle),
+	SET title = coalesce(w.title, e.title), subtitle = w.subtitle,
 		description = coalesce(w.description, e.description),
 		original_language = coalesce(w.original_language, e.original_language),
 		first_publication_year = coalesce(w.first_publication_year,
@@ -283,7 +283,7 @@ WITH batch AS MATERIALIZED (
 			WHEN e.isbn = i.isbn13 OR e.isbn = ANY (i.alternate_isbns)
 				THEN coalesce(i.alternate_isbns, e.alternate_isbns)
 			ELSE coalesce(i.alternate_isbns, e.alternate_isbns, '{}') || e.isbn END,
-		title = coalesce(i.title, e.title), subtitle = coalesce(i.subtitle, e.subtitle),
+		title = coalesce(i.title, e.title), subtitle = i.subtitle,
 		publisher = coalesce(i.publisher, e.publisher),
 		publication_date = coalesce(i.publication_date, e.publication_date),
 		page_count = coalesce(i.page_count, e.page_count),
