@@ -1,52 +1,7 @@
 /* provenance: whose each value is stays known, within its room. */
-#include "backfill/books.h"
-#include "cmocka_all.h"
+#include "edition_cases.h"
 #include <stdlib.h>
 
-#define ISBN  "9780441172719"
-#define EARLY "2026-01-01T00:00:00Z"
-#define LATE  "2026-02-02T00:00:00Z"
-
-static struct bf_arena *arena;
-
-static int setup(void **state)
-{
-	(void)state;
-	arena = bf_arena_new();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	bf_arena_free(arena);
-	return 0;
-}
-
-static const struct bf_record full = {
-	.title = "Dune",
-	.subtitle = "A Novel",
-	.authors = "Frank Herbert",
-	.publisher = "Ace",
-	.language = "eng",
-	.binding = "Mass Market Paperback",
-	.date = "1990-09-01",
-	.cover_url = "https://images.isbndb.com/covers/1.jpg",
-	.provider_key = ISBN,
-	.description = "Sand.",
-	.subjects = "Fiction",
-	.pages = 896,
-	.isbn13 = ISBN,
-};
-static const struct bf_record library = {
-	.title = "Dune (large)",
-	.publisher = "Chilton",
-	.date = "1965",
-	.cover_url = "https://covers.openlibrary.org/b/id/1-L.jpg",
-	.provider_key = "OL123M",
-	.pages = 412,
-	.isbn13 = ISBN,
-};
 /* Provenance of what did not change stays, what is not ours stays too, order does not matter. */
 static void test_provenance_kept(void **state)
 {

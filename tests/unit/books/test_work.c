@@ -1,26 +1,5 @@
 /* work: what a work becomes by its editions, and by the synthetic works that were the same book. */
-#include "backfill/books.h"
-#include "cmocka_all.h"
-
-#define ISBN  "9780441172719"
-#define EARLY "2026-01-01T00:00:00Z"
-#define LATE  "2026-02-02T00:00:00Z"
-
-static struct bf_arena *arena;
-
-static int setup(void **state)
-{
-	(void)state;
-	arena = bf_arena_new();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	bf_arena_free(arena);
-	return 0;
-}
+#include "merge_cases.h"
 
 static const struct bf_record full = {
 	.title = "Dune",
