@@ -203,7 +203,7 @@ static void last_flush_done(void *ctx, const struct bf_error *err, enum bf_store
 
 static void finish_when_empty(struct daemon *d)
 {
-	if (!d->draining || bf_months_count(d->months) > 0 || bf_enrich_count(d->enrich) > 0 ||
+	if (!d->draining || bf_months_count(d->months) > 0 || !bf_enrich_idle(d->enrich) ||
 		d->flush_op || d->flush_timer)
 		return;
 	bf_log(BF_INFO, "drained", BF_I("months", 0));

@@ -23,6 +23,7 @@ void bf_enrich_wake(struct bf_enrich *);		/* NOTIFY: something was queued */
 /* Claims nothing any more; requests under way are awaited within drain_timeout, the rest is released; ended is called at the end. */
 void bf_enrich_drain(struct bf_enrich *);
 int  bf_enrich_count(const struct bf_enrich *);		/* items held */
+bool bf_enrich_idle(const struct bf_enrich *);		/* none held, and none on their way from a claim */
 
 #define BF_ITEM_ENDS 7
 extern const char *const bf_item_end_names[BF_ITEM_ENDS];	/* completed waiting retry failed released lost rekeyed */

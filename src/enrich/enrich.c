@@ -46,7 +46,7 @@ static void arm_due(struct bf_enrich *e, int64_t ms)
 /* ---- the claim ---- */
 static void ended_when_empty(struct bf_enrich *e)
 {
-	if (!bf_enrich_count(e))
+	if (bf_enrich_idle(e))
 		e->ended(e->ended_ctx);
 }
 
@@ -249,15 +249,19 @@ void bf_enrich_drain(struct bf_enrich *e)
 		return;
 	e->draining = true;
 	stop_claiming(e);
-	if (bf_enrich_count(e))
+	if (!bf_enrich_idle(e))
 		e->drain_timer =
 			bf_timer_start(e->loop, e->config->daemon.drain_timeout_ms, time_is_up, e);
 }
 
 int bf_enrich_count(const struct bf_enrich *e)
 {
-	return e->n_items + (e->claim_op[BF_ITEM_EDITION] != NULL) +
-		(e->claim_op[BF_ITEM_WORK] != NULL);
+	return e->n_items;
+}
+
+bool bf_enrich_idle(const struct bf_enrich *e)
+{
+	return !e->n_items && !e->claim_op[BF_ITEM_EDITION] && !e->claim_op[BF_ITEM_WORK];
 }
 
 void bf_enrich_figures(const struct bf_enrich *e, struct bf_enrich_figures *ret)

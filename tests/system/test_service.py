@@ -261,7 +261,8 @@ def test_the_daemon_stays_within_the_unit(daemon, db, tmp_path):
 
 
 # ---- the manual pages ----
-PAGES = [ROOT / "man" / "backfilld.8", ROOT / "man" / "provider-sandbox.1", BUILD / "man" / "backfilld.ini.5"]
+PAGES = [ROOT / "conf" / "man" / "backfilld.8", ROOT / "conf" / "man" / "provider-sandbox.1",
+         BUILD / "conf" / "man" / "backfilld.ini.5"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
