@@ -14,6 +14,7 @@
 #define DEFAULT_FILE       "/etc/backfilld/backfilld.ini"
 #define DATABASE_WAIT_MS   30000
 #define LAST_FLUSH_MS      3000
+#define LEAVE_AGAIN_MS     20
 #define CONNECT_TIMEOUT_MS 10000
 #define STATUS_MS          4000
 #define STATUS_BYTES       256
@@ -35,7 +36,7 @@ struct daemon {
 	struct bf_schedule *schedule;
 	struct bf_admin *admin;
 	struct bf_op *sighup, *sigterm, *sigint, *database_timer, *schema_op, *flush_op,
-		*flush_timer, *status_timer;
+		*flush_timer, *leave_timer, *status_timer;
 	bool checked; /* the schema is the one we know */
 	bool draining;
 	int exit_code;
@@ -190,6 +191,18 @@ static void drained(void *ctx)
 	stop(d, 0);
 }
 
+/* Answers still being written and the audit's last lines have until flush_timer's end. */
+static void leave(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	d->leave_timer = NULL;
+	if (bf_admin_pending(d->admin) > 0)
+		d->leave_timer = bf_timer_start(d->loop, LEAVE_AGAIN_MS, leave, d);
+	else
+		stop(d, 0);
+}
+
 static void last_flush_done(void *ctx, const struct bf_error *err, enum bf_store_outcome outcome)
 {
 	struct daemon *d = ctx;
@@ -198,7 +211,7 @@ static void last_flush_done(void *ctx, const struct bf_error *err, enum bf_store
 	d->flush_op = NULL;
 	if (err)
 		bf_log(BF_WARN, "last findings not written", BF_E(err));
-	stop(d, 0);
+	leave(d);
 }
 
 static void finish_when_empty(struct daemon *d)
@@ -245,14 +258,16 @@ static void items_ended(void *ctx)
 	finish_when_empty(ctx);
 }
 
-/* NOTIFY on the lock session: something was queued to be enriched. */
+/* NOTIFY on the lock session: a month moved, or something was queued to be enriched. */
 static void notified(void *ctx, const char *channel, const char *payload)
 {
 	struct daemon *d = ctx;
 
-	(void)channel;
 	(void)payload;
-	bf_enrich_wake(d->enrich);
+	if (!strcmp(channel, "backfill_events"))
+		bf_admin_event(d->admin);
+	else
+		bf_enrich_wake(d->enrich);
 }
 
 static void month_lost(void *ctx, const struct bf_month_ref *ref)
@@ -361,6 +376,7 @@ static bool start(struct daemon *d, struct bf_error *err)
 	d->months = bf_months_new(d->loop, d->store, d->providers, c, month_ended, d);
 	d->enrich = bf_enrich_new(d->loop, d->store, d->providers, c, items_ended, d);
 	d->schedule = bf_schedule_new(d->loop, d->store, d->months, d->providers, d->enrich, c);
+	bf_schedule_alerts(d->schedule, d->http);
 	parts = (struct bf_admin_parts){ .loop = d->loop,
 		.http = d->http,
 		.pool = d->pool,
@@ -390,6 +406,7 @@ static void release(struct daemon *d)
 	bf_op_cancel(d->schema_op);
 	bf_op_cancel(d->flush_op);
 	bf_op_cancel(d->flush_timer);
+	bf_op_cancel(d->leave_timer);
 	bf_op_cancel(d->status_timer);
 	bf_admin_free(d->admin);
 	bf_schedule_free(d->schedule);

@@ -30,6 +30,7 @@ void bf_admin_free(struct bf_admin *);
 void bf_admin_configure(struct bf_admin *, const struct bf_config *);	/* secret, max_body; borrowed until the next call */
 /* Checked at start: BF_SCHEMA_OK or why /readyz says 503. */
 void bf_admin_schema(struct bf_admin *, enum bf_schema, const char *remedy);
-void bf_admin_drain(struct bf_admin *);		/* stops listening; replies under way are finished */
-int  bf_admin_pending(const struct bf_admin *);
+void bf_admin_event(struct bf_admin *);		/* NOTIFY on backfill_events: a transition was written, by any instance */
+void bf_admin_drain(struct bf_admin *);		/* stops listening; replies under way are finished, streams of events end */
+int  bf_admin_pending(const struct bf_admin *);	/* answers and lines of the audit that are not out yet */
 #endif

@@ -77,4 +77,7 @@ void bf_config_print_sample(FILE *);
 /* Walks the effective values for GET /api/internal/config: secrets as "set"/"unset". */
 typedef void bf_config_visit(void *ctx, const char *section, const char *key, const char *value, bool reloadable);
 void bf_config_each(const struct bf_config *, bf_config_visit *, void *ctx);
+/* Looks at the files that c was read from, now: the configuration, conninfo_file, the secrets'. problem NULL: fine. Returns how many. */
+typedef void bf_config_file_visit(void *ctx, const char *what, const char *path, bool secret, const char *problem);
+int bf_config_files(const struct bf_config *c, bf_config_file_visit *, void *ctx);
 #endif

@@ -27,6 +27,8 @@ void bf_providers_drain(struct bf_providers *);			/* nothing new goes out; what 
 /* NULL: may be asked now. Else why not: "disabled", "no api key", "key refused: ...", "out of quota until ...", ... */
 const char *bf_provider_unusable(struct bf_providers *, enum bf_provider_id);
 bool bf_providers_any_ai(struct bf_providers *);
+/* Why it is off until the next reload (key, model or credit refused); NULL: it is not. */
+const char *bf_provider_off(const struct bf_providers *, enum bf_provider_id);
 
 /* Units a day and the reserve in force (a lower limit that the provider itself reports wins); 0: no limit. */
 int bf_provider_daily_limit(const struct bf_providers *, enum bf_provider_id, int *ret_reserve);

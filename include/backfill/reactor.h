@@ -106,6 +106,7 @@ struct bf_pg *bf_pg_new(struct bf_loop *, const struct bf_pg_config *);
 void bf_pg_free(struct bf_pg *);
 bool bf_pg_is_up(const struct bf_pg *);		/* a writable primary answers on some session */
 void bf_pg_listen(struct bf_pg *, const char *channel);	/* again after each reconnect */
+void bf_pg_unlisten(struct bf_pg *, const char *channel);
 /* All calls of a batch go in one pipeline up to one SYNC: one transaction, all or nothing. The first error fails the
  * batch. err RETRY: never sent, or the connection broke, deadlock, serialization, too many connections, shutdown, read-only:
  * it may or may not have been committed. results[i] belongs to calls[i]. Waits for a session at most queue_ms, then RETRY. */

@@ -33,4 +33,16 @@ const struct bf_pulse *bf_schedule_last_pulse(const struct bf_schedule *, int64_
 int64_t bf_schedule_next_run(const struct bf_schedule *);	/* Unix seconds; -1 the timer is off */
 int64_t bf_schedule_next_enhancement(const struct bf_schedule *);	/* the same of the second timer */
 int bf_schedule_instance(const struct bf_schedule *);
+
+/* ---- alerts: looked at after the pulse, by the oldest instance for all ---- */
+/* Through whom the webhook is told; before the first pulse. Without this call nothing is looked at. */
+void bf_schedule_alerts(struct bf_schedule *, struct bf_http *);
+/* Alerts that are open, of all instances, and what this one has told the webhook. */
+#define BF_ALERT_KINDS 32
+struct bf_alert_figures {
+	struct { char key[24], severity[12]; int n; } open[BF_ALERT_KINDS];
+	int n_open;
+	uint64_t delivered, failed, given_up;	/* failed: tried again later */
+};
+const struct bf_alert_figures *bf_schedule_alert_figures(const struct bf_schedule *);
 #endif

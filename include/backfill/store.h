@@ -274,6 +274,85 @@ struct bf_op *bf_store_quota_used(struct bf_store *, enum bf_provider_id, bf_sto
 struct bf_retention { int64_t events_ms, answers_ms, enrichment_log_ms, api_usage_ms, audit_ms, job_status_ms; };
 struct bf_op *bf_store_prune(struct bf_store *, const struct bf_retention *, bf_store_count_done *, void *ctx);	/* in bounded bites */
 
+/* ---- the transitions as they come: ids are given in commit order, so nothing ever appears behind the last one seen ---- */
+struct bf_events_mark { int64_t last, pruned; };	/* the last id there is; up to which id some have been pruned */
+typedef void bf_store_events_mark_done(void *ctx, const struct bf_error *err, const struct bf_events_mark *);
+struct bf_op *bf_store_events_mark(struct bf_store *, bf_store_events_mark_done *, void *ctx);
+struct bf_event { int64_t id; int year, month; const char *event, *json; };	/* json: one line */
+struct bf_events_ask { int64_t after, upto; int year, month; int limit; int64_t max_bytes; };	/* year, month 0: any; a month needs its year */
+/* In order of their ids; more: the page was full. At least one, however long, when there is any. */
+typedef void bf_store_events_done(void *ctx, const struct bf_error *err, const struct bf_event *, int n, bool more);
+struct bf_op *bf_store_events_page(struct bf_store *, const struct bf_events_ask *, bf_store_events_done *, void *ctx);
+
+/* ---- who asked for what ---- */
+#define BF_AUDIT_BODY_BYTES 4096
+struct bf_audit { char id[37]; int64_t age_ms, duration_ms; int status; const char *operator_name, *address, *user_agent, *method, *path,
+	*body_json, *outcome; };		/* id: of this call, random: a repeated write is applied once; texts but method and path may be NULL */
+struct bf_op *bf_store_audit_write(struct bf_store *, const struct bf_audit *, int n, bf_store_done *, void *ctx);
+struct bf_audit_filter { const char *operator_name, *path; };	/* NULL: any; path: how it begins */
+/* Newest first, below before_id (0: the newest). JSON: {"audit":[...],"next":id or null}. */
+struct bf_op *bf_store_audit_json(struct bf_store *, const struct bf_audit_filter *, int limit, int64_t before_id, bf_store_json_done *, void *ctx);
+
+/* ---- alerts: facts out, what is true of them back in; raised once and cleared once over all instances ---- */
+struct bf_alert_month { int year, month; int64_t fence; int a, b; int64_t age_s; const char *text; };
+struct bf_alert_facts {
+	int64_t resolved, books; int pool;		/* of the months completed last, together */
+	const struct bf_alert_month *low; int n_low;	/* of these the lowest rates; a of b books have an ISBN */
+	int failed, failed_again;			/* months; those with attempts left */
+	const char *failed_reason; int failed_reason_n;	/* the most frequent; NULL */
+	struct bf_alert_month spent;			/* a failed one without attempts left; year 0: none */
+	int tried, tried_failed;			/* months with so many attempts; those of them that failed */
+	const struct bf_alert_month *tries; int n_tries;	/* a attempts, b failed, text: the error */
+	const struct bf_alert_month *stuck; int n_stuck;	/* processing: b past stuck_after (else lock free), age_s, text: owner */
+	int64_t items_failed, items_done;		/* of the last day; counting stops at 5000 and 10001 */
+	const char *items_reason; int64_t items_reason_n;
+	int64_t used[BF_NPROVIDERS]; const char *reset_at[BF_NPROVIDERS];	/* today's units; NULL: none used */
+	int64_t circuit_s[BF_NPROVIDERS]; const char *circuit_why[BF_NPROVIDERS];	/* open for so long; why NULL: closed */
+	int off[BF_NPROVIDERS]; const char *off_why[BF_NPROVIDERS];	/* instances that turned it off; "names: reason" */
+	int live, without_ai; const char *no_ai_why;	/* instances that told; those that cannot ask any AI */
+};
+struct bf_alert { const char *key, *subject; bool critical; const char *summary, *action; };
+struct bf_alert_event { int64_t id; const char *event, *key, *subject, *severity, *summary, *action; };	/* raise, escalate, clear */
+struct bf_alert_open { const char *key, *severity; int n; };
+typedef void bf_store_alert_facts_done(void *ctx, const struct bf_error *err, const struct bf_alert_facts *);
+typedef void bf_store_alerts_done(void *ctx, const struct bf_error *err, const struct bf_alert_event *, int n, const struct bf_alert_open *, int n_open);
+/* own_json: what only this instance knows ({"ai": bool, "why": text, "off": {provider: reason}}), kept in its row. */
+struct bf_op *bf_store_alert_facts(struct bf_store *, const char *own_json, int pool, int64_t stuck_after_ms, int attempts,
+				   bf_store_alert_facts_done *, void *ctx);
+struct bf_op *bf_store_alerts_merge(struct bf_store *, const struct bf_alert *, int n, bool webhook, bf_store_alerts_done *, void *ctx);
+struct bf_op *bf_store_alerts_tell(struct bf_store *, const char *own_json, bf_store_alerts_done *, void *ctx);	/* no events */
+struct bf_op *bf_store_alerts_json(struct bf_store *, int limit, bf_store_json_done *, void *ctx);
+/* Deliveries to the webhook: in order within an alert, one instance at a time, again when the lease runs out. next_ms: when to
+ * look again; -1: nothing waits. */
+struct bf_delivery { int64_t id; const char *event, *alert_json, *instance, *at; int tries; int64_t now_s; };
+typedef void bf_store_deliveries_done(void *ctx, const struct bf_error *err, const struct bf_delivery *, int n, int64_t next_ms);
+struct bf_op *bf_store_deliveries_claim(struct bf_store *, int limit, int64_t lease_ms, bf_store_deliveries_done *, void *ctx);
+/* problem NULL: delivered. REFUSED: given up, a day is over; NOT_MINE never. */
+struct bf_op *bf_store_delivery_end(struct bf_store *, int64_t id, const char *problem, int64_t wait_ms, bf_store_done *, void *ctx);
+
+/* ---- why a month is where it is, what months cost, whether all is as it must be ---- */
+struct bf_why {
+	bool seeded, older, held, owner_lives, paused;	/* older: in processing without a job id; held: somebody has its lock */
+	const char *status, *stage, *owner, *error, *started_at, *progressed_at, *completed_at, *next_attempt_at, *note, *paused_until;
+	int64_t idle_ms, wait_ms, paused_ms;		/* since the last progress; until the next attempt; until the pause ends, -1: nobody said */
+	int retry_count, ahead, in_flight;		/* ahead: pending months of the years that are picked first; in_flight: over all instances */
+	int64_t db_wall_us;
+};
+typedef void bf_store_why_done(void *ctx, const struct bf_error *err, const struct bf_why *);
+struct bf_op *bf_store_why(struct bf_store *, int year, int month, int year_low, int year_high, bf_store_why_done *, void *ctx);
+struct bf_plan_figures { int64_t months; const char *since; double seconds;	/* completed in the last 30 days; of one, on average */
+	int64_t calls[BF_NPROVIDERS], units[BF_NPROVIDERS], used[BF_NPROVIDERS]; double cost_usd[BF_NPROVIDERS]; };	/* in 30 days; used: today */
+typedef void bf_store_plan_done(void *ctx, const struct bf_error *err, const struct bf_plan_figures *);
+struct bf_op *bf_store_plan_figures(struct bf_store *, bf_store_plan_done *, void *ctx);
+struct bf_check { const char *name; int64_t checked, errors, warnings; };
+struct bf_finding { const char *check; bool error; const char *subject, *text, *remedy; };
+struct bf_findings { const struct bf_check *checks; int n_checks; const struct bf_finding *v; int n;	/* n <= 500, errors first; totals true */
+	int year_low, year_high; int64_t db_wall_us; };
+struct bf_verify { int year_low, year_high; bool asked; int64_t stuck_after_ms, events_ms; };	/* asked: the years were named, so each must be there */
+typedef void bf_store_findings_done(void *ctx, const struct bf_error *err, const struct bf_findings *);
+struct bf_op *bf_store_verify(struct bf_store *, const struct bf_verify *, bf_store_findings_done *, void *ctx);
+struct bf_op *bf_store_doctor(struct bf_store *, int connections, bf_store_findings_done *, void *ctx);
+
 /* ---- migrations and the start's checks ---- */
 enum bf_schema { BF_SCHEMA_OK, BF_SCHEMA_BEHIND, BF_SCHEMA_CHANGED, BF_SCHEMA_NOT_UTF8, BF_SCHEMA_NO_RIGHTS, BF_SCHEMA_POOLED };
 typedef void bf_store_schema_done(void *ctx, const struct bf_error *err, enum bf_schema, const char *remedy);

@@ -143,6 +143,43 @@ void conns_working(struct conn *conn, struct request *request)
 	conn->deadline_us = bf_now_us() + CONNS_PENDING_MS * UINT64_C(1000);
 }
 
+/* Leaves the stream to whoever writes it. */
+void conns_streaming(struct conn *conn)
+{
+	evutil_socket_t fd = bufferevent_getfd(conn->bev);
+	int bytes = CONNS_STREAM_SNDBUF;
+
+	conn->deadline_us = UINT64_MAX;
+	bufferevent_set_timeouts(conn->bev, NULL, NULL);
+	bufferevent_setwatermark(conn->bev, EV_READ, 0, CONNS_STREAM_UNREAD);
+	/* Not vital: with the kernel's own size a slow reader is only noticed later. */
+	if (fd >= 0)
+		(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+}
+
+/* What waits to be written. */
+size_t conns_unwritten(const struct conn *conn)
+{
+	return evbuffer_get_length(bufferevent_get_output(conn->bev));
+}
+
+/* What nobody will read. */
+size_t conns_unread(const struct conn *conn)
+{
+	return evbuffer_get_length(bufferevent_get_input(conn->bev));
+}
+
+/* With lingering off the kernel forgets its own part of the output, too. */
+void conns_abort(struct conn *conn)
+{
+	const struct linger off = { .l_onoff = 1, .l_linger = 0 };
+	evutil_socket_t fd = bufferevent_getfd(conn->bev);
+
+	if (fd >= 0)
+		(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &off, sizeof(off));
+	cut(conn);
+}
+
 /* Starts the clock for the next request; the answer must be read within it too. */
 void conns_answered(struct conn *conn)
 {

@@ -11,6 +11,8 @@
 #define CONNS_SWEEP_MS 100
 #define CONNS_RECEIVE_MS 10000		/* from accept or the last answer to a whole request */
 #define CONNS_PENDING_MS 60000		/* while a handler works on the answer */
+#define CONNS_STREAM_UNREAD 4096	/* bytes a client may send into a stream, which has no use for any */
+#define CONNS_STREAM_SNDBUF 65536	/* of the kernel's, so that a reader who stopped shows soon */
 
 struct bufferevent;
 struct request;
@@ -39,6 +41,13 @@ struct bufferevent *conns_accept(struct conns *);
 struct conn *conns_find(const struct conns *, const struct bufferevent *);
 /* The request was received whole: the deadline is the handler's now. */
 void conns_working(struct conn *, struct request *);
+/* The answer has no end: no deadline cuts it, nor does evhttp's for idleness. Who streams watches over his reader. */
+void conns_streaming(struct conn *);
+/* Bytes that wait to be written, and what the client has sent meanwhile, which nobody reads. */
+size_t conns_unwritten(const struct conn *);
+size_t conns_unread(const struct conn *);
+/* Ends the connection at once; what waits to be written is thrown away, by the kernel too. */
+void conns_abort(struct conn *);
 /* The answer is on its way: the next request has a new deadline. */
 void conns_answered(struct conn *);
 /* Shuts every connection down that has no request under way. */

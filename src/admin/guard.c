@@ -189,6 +189,25 @@ bool guard_secret(const struct evkeyvalq *headers, const char *secret)
 	return bf_secret_equal(given, strlen(given), secret, strlen(secret)) && n == 1;
 }
 
+/* C1 controls come as two bytes; C0 and DEL have been refused with the header, but for the tab. */
+const char *guard_operator(const struct evkeyvalq *headers, size_t max_chars)
+{
+	int n;
+	const char *name = only(headers, "X-Operator", &n);
+	size_t chars = 0;
+
+	if (n == 0)
+		return "";
+	if (n > 1 || *name == '\0' || !bf_utf8_valid(name, strlen(name)))
+		return NULL;
+	for (const unsigned char *c = (const unsigned char *)name; *c != '\0'; c++) {
+		if (*c < 0x20 || *c == 0x7f || (*c == 0xc2 && c[1] < 0xa0))
+			return NULL;
+		chars += (*c & 0xc0) != 0x80;
+	}
+	return chars <= max_chars ? name : NULL;
+}
+
 /* Whether a browser sent this on behalf of another site. */
 bool guard_same_origin(const struct evkeyvalq *headers)
 {

@@ -26,7 +26,8 @@ bool handlers_body(struct request *rq, const struct body_field *fields)
 		reply_unavailable(rq, 5, "Out of memory");
 		return false;
 	}
-	body_read(text, len, fields, rq->arena, &problems);
+	if (body_read(text, len, fields, rq->arena, &problems))
+		audit_body(rq, text, len);
 	return !handlers_refuse(rq, &problems);
 }
 

@@ -22,6 +22,11 @@ void pause_routes_resume(struct request *);
 void month_routes_retry(struct request *);
 void month_routes_cancel(struct request *);
 void month_routes_reset(struct request *);
+/* verify_routes.c */
+void verify_routes_verify(struct request *);
+void verify_routes_doctor(struct request *);
+/* why_routes.c */
+void why_routes_month(struct request *);
 /* view_routes.c */
 void view_routes_stats(struct request *);
 void view_routes_months(struct request *);
@@ -34,6 +39,12 @@ void enrichment_routes_book(struct request *);
 void enrichment_routes_list(struct request *);
 void enrichment_routes_redrive(struct request *);
 void enrichment_routes_adopt(struct request *);
+/* events.c */
+void events_stream(struct request *);
+/* audit.c */
+void audit_list(struct request *);
+/* alert_routes.c */
+void alert_routes_list(struct request *);
 
 /* Reads the request's body; answers 400 itself and returns false when it isn't what the fields say. Problems that the
  * handler found in the values afterwards go to handlers_refuse. */

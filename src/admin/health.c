@@ -64,6 +64,25 @@ static int write_reasons(struct bf_jw *jw, const struct bf_admin *admin)
 	return n;
 }
 
+/* Critical alerts that nothing else in the list says in its own words. */
+static void write_alerts(struct bf_jw *jw, const struct bf_admin *admin)
+{
+	static const char *const said[] = { "no_ai", "provider_off", "quota" };
+	const struct bf_alert_figures *f = bf_schedule_alert_figures(admin->parts.schedule);
+
+	for (int i = 0; i < f->n_open; i++) {
+		bool again = strcmp(f->open[i].severity, "critical") != 0;
+		char text[64];
+
+		for (size_t k = 0; k < BF_COUNT(said); k++)
+			again = again || strcmp(f->open[i].key, said[k]) == 0;
+		if (again)
+			continue;
+		snprintf(text, sizeof(text), "alert: %s", f->open[i].key);
+		bf_jw_str(jw, text);
+	}
+}
+
 /* What it works without. */
 static void write_degraded(struct bf_jw *jw, const struct bf_admin *admin)
 {
@@ -86,6 +105,7 @@ static void write_degraded(struct bf_jw *jw, const struct bf_admin *admin)
 		bf_jw_str(jw, text.data);
 		bf_buf_release(&text);
 	}
+	write_alerts(jw, admin);
 	if (!bf_pg_is_up(admin->parts.locks))
 		bf_jw_str(jw, "lock session: down");
 	if (bf_schedule_draining(admin->parts.schedule))

@@ -133,6 +133,22 @@ static void write_enrichment(struct bf_buf *out, const struct bf_admin *admin)
 		BF_BATCH_BUCKETS, f.batch.sum_s);
 }
 
+/* Alerts that are open, of all instances; what this process told the webhook. */
+static void write_alerts(struct bf_buf *out, const struct bf_admin *admin)
+{
+	const struct bf_alert_figures *f = bf_schedule_alert_figures(admin->parts.schedule);
+
+	head(out, "alerts", "gauge", "Open alerts, as of the last look");
+	for (int i = 0; i < f->n_open; i++)
+		bf_buf_addf(out, "backfill_alerts{key=\"%s\",severity=\"%s\"} %d\n", f->open[i].key,
+			f->open[i].severity, f->open[i].n);
+	head(out, "alert_deliveries_total", "counter",
+		"Posts of alerts to the webhook, by what came of them");
+	labelled(out, "alert_deliveries_total", "outcome", "delivered", (double)f->delivered);
+	labelled(out, "alert_deliveries_total", "outcome", "failed", (double)f->failed);
+	labelled(out, "alert_deliveries_total", "outcome", "given_up", (double)f->given_up);
+}
+
 /* What this process does and did with months. */
 static void write_months(struct bf_buf *out, const struct bf_admin *admin)
 {
@@ -322,6 +338,15 @@ static void write_process(struct bf_buf *out, const struct bf_admin *admin)
 	for (int i = 2; i < SERVER_STATUS_CLASSES; i++)
 		labelled(out, "admin_answers_total", "status", classes[i],
 			(double)admin->answers[i]);
+	single(out, "unauthorized_total", "counter", "Requests without the right secret",
+		(double)admin->unauthorized);
+	single(out, "event_readers", "gauge", "Who follows the events of this process",
+		admin->events.n_readers);
+	single(out, "event_readers_dropped_total", "counter",
+		"Readers of events that were too slow and had to go",
+		(double)admin->events.dropped);
+	single(out, "audit_dropped_total", "counter", "Lines of the audit that were lost",
+		(double)admin->audit.dropped);
 	single(out, "admin_connections_refused_total", "counter", "Connections beyond the cap",
 		(double)admin->conns.refused);
 	single(out, "admin_connections_timed_out_total", "counter",
@@ -347,6 +372,7 @@ void metrics_show(struct request *rq)
 	bf_buf_init(&buf, MAX_BYTES);
 	write_pulse(&buf, rq->admin);
 	write_queue(&buf, rq->admin);
+	write_alerts(&buf, rq->admin);
 	write_months(&buf, rq->admin);
 	write_enrichment(&buf, rq->admin);
 	write_providers(&buf, rq->admin);

@@ -79,6 +79,20 @@ int64_t query_chars(const char *text)
 	return n;
 }
 
+/* Nineteen digits may be more than an int64_t holds. */
+bool query_id(const char *text, int64_t *ret)
+{
+	size_t len = strlen(text);
+	uint64_t n = 0;
+
+	if (len == 0 || len > QUERY_ID_DIGITS || strspn(text, "0123456789") != len)
+		return false;
+	for (; *text != '\0'; text++)
+		n = n * 10 + (uint64_t)(*text - '0');
+	*ret = (int64_t)n;
+	return n <= INT64_MAX;
+}
+
 /* Digits within the field's bounds. */
 static void take_int(const char *value, const struct body_field *f, struct body_problems *problems)
 {

@@ -18,21 +18,28 @@ static enum bf_log_level log_level(const struct request *rq)
 	return rq->route != NULL && rq->route->mutates ? BF_INFO : BF_DEBUG;
 }
 
-/* Takes the request off the lists and frees it; evhttp owns its own part from here. */
-static void finish(struct request *rq, int status)
+/* Logs and counts the answer; the request waits for it no longer. */
+static void account(struct request *rq, int status)
 {
 	struct bf_admin *admin = rq->admin;
 	uint64_t elapsed_us = bf_now_us() - rq->started_us;
 
 	bf_log(log_level(rq), "request", BF_S("method", rq->method), BF_S("path", rq->path),
-		BF_I("status", status), BF_D("ms", (double)elapsed_us / 1000.0));
+		BF_S("operator", rq->operator_name), BF_I("status", status),
+		BF_D("ms", (double)elapsed_us / 1000.0));
 	if (status >= 100 && status < 100 * SERVER_STATUS_CLASSES)
 		admin->answers[status / 100]++;
+	audit_end(rq, status);
+	TAILQ_REMOVE(&admin->pending, rq, entry);
+	admin->n_pending--;
+}
+
+/* Frees the request; evhttp owns its own part from here. */
+static void release(struct request *rq)
+{
 	if (rq->conn != NULL)
 		conns_answered(rq->conn);
 	bf_op_cancel(rq->op);
-	TAILQ_REMOVE(&admin->pending, rq, entry);
-	admin->n_pending--;
 	bf_arena_free(rq->arena);
 	free(rq);
 }
@@ -56,6 +63,7 @@ void reply_text(
 	reply_header(rq, "Content-Type", content_type);
 	reply_header(rq, "Cache-Control", "no-store");
 	reply_header(rq, "X-Content-Type-Options", "nosniff");
+	audit_answer(rq, status, text, len);
 	snprintf(length, sizeof(length), "%zu", len);
 	reply_header(rq, "Content-Length", length);
 	if (rq->close || rq->admin->draining)
@@ -70,7 +78,36 @@ void reply_text(
 	evhttp_send_reply(rq->http, body != NULL ? status : 503, NULL, body);
 	if (body != NULL)
 		evbuffer_free(body);
-	finish(rq, status);
+	account(rq, status);
+	release(rq);
+}
+
+/* Begins an answer without an end; the connection is its own and closes with it. */
+bool reply_stream_begin(struct request *rq, const char *content_type)
+{
+	reply_header(rq, "Content-Type", content_type);
+	reply_header(rq, "Cache-Control", "no-store");
+	reply_header(rq, "X-Content-Type-Options", "nosniff");
+	reply_header(rq, "X-Accel-Buffering", "no"); /* a proxy that gathers would make the stream late */
+	reply_header(rq, "Connection", "close");
+	account(rq, 200);
+	if (evhttp_request_get_connection(rq->http) == NULL) {
+		reply_stream_end(rq);
+		return false;
+	}
+	evhttp_send_reply_start(rq->http, 200, NULL);
+	if (rq->is_head)
+		reply_stream_end(rq);
+	else if (rq->conn != NULL)
+		conns_streaming(rq->conn);
+	return true;
+}
+
+/* Ends a stream; without a client it only gives the memory back. */
+void reply_stream_end(struct request *rq)
+{
+	evhttp_send_reply_end(rq->http);
+	release(rq);
 }
 
 /* Sends JSON that is ready. */

@@ -16,6 +16,8 @@ struct request {
 	const struct route *route;	/* NULL before the path was matched */
 	struct route_params params;
 	const char *method;
+	const char *operator_name;	/* X-Operator, in the arena; NULL when nobody said who he is */
+	struct audit_call *audit;	/* NULL: not to be recorded */
 	char  path[160];		/* for the log; cut when longer */
 	bool  is_head;
 	bool  close;			/* nothing more may be read from this connection */
@@ -39,6 +41,10 @@ void reply_error(struct request *, int status, const char *fmt, ...) BF_PRINTF(3
 void reply_problems(struct request *, struct body_problems *);
 /* 503 with Retry-After in seconds. */
 void reply_unavailable(struct request *, int retry_after_s, const char *fmt, ...) BF_PRINTF(3, 4);
+/* A stream: the header is sent now, the request stays whoever's until he ends it. False: the client is gone, and the
+ * request with it. For HEAD the header is all. */
+bool reply_stream_begin(struct request *, const char *content_type);
+void reply_stream_end(struct request *);
 /* What an error of the store means to the client. */
 void reply_store_error(struct request *, const struct bf_error *);
 /* A header of the answer to come; an old one of the name is replaced. */

@@ -26,6 +26,7 @@ static const struct route table[] = {
 	{ GET,  "/api/harvest/backfill/status/{job_id}", view_routes_job, ROUTE_SECRET, false, "how a job is doing" },
 	{ GET,  API "months", view_routes_months, ROUTE_SECRET, false, "every month" },
 	{ GET,  API "months/{y}/{m}", view_routes_month, ROUTE_SECRET, false, "a month, its books and transitions" },
+	{ GET,  API "months/{y}/{m}/why", why_routes_month, ROUTE_SECRET, false, "what a month waits for, and until when" },
 	{ POST, API "months/{y}/{m}/retry", month_routes_retry, ROUTE_SECRET, true, "make a month due now" },
 	{ POST, API "months/{y}/{m}/cancel", month_routes_cancel, ROUTE_SECRET, true, "stop a month" },
 	{ POST, API "months/{y}/{m}/reset", month_routes_reset, ROUTE_SECRET, true, "start a month from nothing" },
@@ -35,6 +36,11 @@ static const struct route table[] = {
 	{ GET,  API "enrichment", enrichment_routes_list, ROUTE_SECRET, false, "items of the enrichment queue" },
 	{ POST, API "enrichment/redrive", enrichment_routes_redrive, ROUTE_SECRET, true, "make failed items due again" },
 	{ POST, API "enrichment/adopt", enrichment_routes_adopt, ROUTE_SECRET, true, "take over an older system's items" },
+	{ GET,  API "events", events_stream, ROUTE_SECRET, false, "transitions as they happen: server-sent events" },
+	{ GET,  API "audit", audit_list, ROUTE_SECRET, false, "who asked for what, newest first" },
+	{ GET,  API "alerts", alert_routes_list, ROUTE_SECRET, false, "what is wrong, what was, and what to do" },
+	{ GET,  API "verify", verify_routes_verify, ROUTE_SECRET, false, "proof that nothing is lost, doubled or miscounted" },
+	{ GET,  API "doctor", verify_routes_doctor, ROUTE_SECRET, false, "what is wrong around the program, and its remedy" },
 	{ GET,  API "config", view_routes_config, ROUTE_SECRET, false, "the values in effect" },
 };
 // clang-format on

@@ -2,6 +2,7 @@
  * schedule_routes: claiming months, seeding them, and harvesting one by name. The answers come when the claim is committed,
  * not when the months are done.
  */
+#include "estimate.h"
 #include "handlers.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@ struct claim_ask {
 	int batch_size;
 	bool dry_run, force_retry;
 	int start, end;
+	struct bf_plan_figures figures; /* of a dry run */
 };
 
 /* 503 when nothing may be claimed now. */
@@ -134,7 +136,10 @@ static void reply_claim(
 	write_count(&jw, "total_processing", claim->totals.processing);
 	write_count(&jw, "total_completed", claim->totals.completed);
 	write_count(&jw, "total_failed", claim->totals.failed);
-	if (!ask->dry_run) {
+	if (ask->dry_run) {
+		bf_jw_key(&jw, "estimate");
+		estimate_write(&jw, rq->admin, claim->n, &ask->figures);
+	} else {
 		bf_jw_key(&jw, "execution_summary");
 		bf_jw_obj(&jw);
 		write_count(&jw, "triggered", claim->n);
@@ -178,6 +183,24 @@ static void check_years(
 			"%d to %d leaves no year; give both start and end", ask->start, ask->end);
 }
 
+/* What months cost of late is known: which ones would it be? */
+static void on_figures(void *ctx, const struct bf_error *err, const struct bf_plan_figures *figures)
+{
+	struct request *rq = ctx;
+	struct claim_ask *ask = rq->state;
+
+	rq->op = NULL;
+	if (err != NULL) {
+		reply_store_error(rq, err);
+		return;
+	}
+	ask->figures = *figures;
+	ask->figures.since = bf_arena_strdup(rq->arena, figures->since);
+	rq->op = bf_store_preview(rq->admin->parts.store, ask->batch_size,
+		ask->start < ask->end ? ask->start : ask->end,
+		ask->start < ask->end ? ask->end : ask->start, ask->force_retry, on_claim, rq);
+}
+
 /* POST /api/internal/schedule-backfill */
 void schedule_routes_claim(struct request *rq)
 {
@@ -205,10 +228,7 @@ void schedule_routes_claim(struct request *rq)
 		return;
 	rq->state = ask;
 	if (ask->dry_run)
-		rq->op = bf_store_preview(rq->admin->parts.store, ask->batch_size,
-			ask->start < ask->end ? ask->start : ask->end,
-			ask->start < ask->end ? ask->end : ask->start, ask->force_retry, on_claim,
-			rq);
+		rq->op = bf_store_plan_figures(rq->admin->parts.store, on_figures, rq);
 	else
 		rq->op = bf_schedule_claim(rq->admin->parts.schedule, ask->batch_size, ask->start,
 			ask->end, ask->force_retry, on_claim, rq);

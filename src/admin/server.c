@@ -50,6 +50,24 @@ static struct request *request_new(struct bf_admin *admin, struct evhttp_request
 	return rq;
 }
 
+/* From here on the caller is one who may ask: who it is, and that he asked for a change, is on record. False when the
+ * request has been answered. */
+static bool operator_passes(struct request *rq, const struct route *route)
+{
+	const char *name = guard_operator(
+		evhttp_request_get_input_headers(rq->http), AUDIT_OPERATOR_CHARS);
+
+	rq->route = route;
+	if (name != NULL && *name != '\0')
+		rq->operator_name = bf_arena_strdup(rq->arena, name);
+	if (route != NULL && route->mutates)
+		audit_begin(rq);
+	if (name == NULL)
+		reply_error(rq, 400, "X-Operator must be one name of at most %d characters",
+			AUDIT_OPERATOR_CHARS);
+	return name != NULL;
+}
+
 /* The checks that need no route. False when the request has been answered. */
 static bool guard_passes(struct request *rq, const struct route_match *match)
 {
@@ -69,9 +87,12 @@ static bool guard_passes(struct request *rq, const struct route_match *match)
 		return false;
 	}
 	if (!match->open && !guard_secret(headers, rq->admin->config->admin.secret)) {
+		rq->admin->unauthorized++;
 		reply_error(rq, 401, "Unauthorized: Invalid or missing X-Cron-Secret");
 		return false;
 	}
+	if (!match->open && !operator_passes(rq, match->route))
+		return false;
 	if (method != EVHTTP_REQ_GET && method != EVHTTP_REQ_HEAD && !guard_same_origin(headers)) {
 		reply_error(rq, 403, "Forbidden: the request comes from another site");
 		return false;
@@ -226,6 +247,8 @@ struct bf_admin *bf_admin_new(
 	admin->started_us = bf_now_us();
 	TAILQ_INIT(&admin->pending);
 	conns_init(&admin->conns, parts->loop);
+	events_init(&admin->events, admin);
+	audit_init(&admin->audit, admin);
 	if (!start_listening(admin, config->admin.listen, err)) {
 		bf_admin_free(admin);
 		return NULL;
@@ -245,6 +268,8 @@ void bf_admin_free(struct bf_admin *admin)
 	admin->draining = true;
 	while ((rq = TAILQ_FIRST(&admin->pending)) != NULL)
 		reply_unavailable(rq, 30, "Shutting down");
+	events_release(&admin->events);
+	audit_release(&admin->audit);
 	if (admin->http != NULL)
 		evhttp_free(admin->http);
 	conns_release(&admin->conns);
@@ -275,11 +300,20 @@ void bf_admin_drain(struct bf_admin *admin)
 	admin->draining = true;
 	evhttp_del_accept_socket(admin->http, admin->bound);
 	admin->bound = NULL;
+	events_drain(&admin->events);
+	audit_flush(&admin->audit);
 	conns_cut_idle(&admin->conns);
 }
 
-/* Requests that wait for their answer, and answers that wait to be written. */
+/* Transitions were written, by whichever instance. */
+void bf_admin_event(struct bf_admin *admin)
+{
+	if (admin != NULL)
+		events_wake(&admin->events);
+}
+
+/* Requests that wait for their answer, answers that wait to be written, and the audit's rows. */
 int bf_admin_pending(const struct bf_admin *admin)
 {
-	return admin->n_pending + conns_writing(&admin->conns);
+	return admin->n_pending + conns_writing(&admin->conns) + admin->audit.n_rows;
 }

@@ -5,7 +5,9 @@
 #define ADMIN_SERVER_H
 #include <sys/queue.h>
 #include "backfill/admin.h"
+#include "audit.h"
 #include "conns.h"
+#include "events.h"
 
 struct evhttp;
 struct evhttp_bound_socket;
@@ -29,6 +31,8 @@ struct bf_admin {
 	char remedy[240];
 	int64_t started_wall_us;
 	uint64_t started_us;
-	uint64_t answers[SERVER_STATUS_CLASSES];
+	uint64_t answers[SERVER_STATUS_CLASSES], unauthorized;
+	struct events events;
+	struct audit audit;
 };
 #endif

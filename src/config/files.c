@@ -2,6 +2,7 @@
 #include "files.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -37,8 +38,7 @@ bool files_read(const char *path, struct bf_buf *buf, struct bf_error *err)
 	return got >= 0 && !buf->failed;
 }
 
-/* Replaces ${CREDENTIALS_DIRECTORY} wherever it stands. NULL: *err says why. */
-static char *files_expand(const char *path, struct bf_error *err)
+char *files_expand(const char *path, struct bf_error *err)
 {
 	static const char name[] = "${CREDENTIALS_DIRECTORY}";
 	const char *hit = strstr(path, name), *dir = getenv("CREDENTIALS_DIRECTORY");
@@ -96,4 +96,30 @@ char *files_first_line(const char *written, struct bf_error *err)
 	bf_buf_release(&buf);
 	free(path);
 	return line;
+}
+
+/* systemd's credentials belong to root and are read through an ACL, whose mask shows as the group's rights. */
+bool files_exposed(const char *path, bool secret, char *buf, size_t size)
+{
+	const char *given = getenv("CREDENTIALS_DIRECTORY");
+	bool credential = given && given[0] && strncmp(path, given, strlen(given)) == 0;
+	struct stat st;
+
+	if (stat(path, &st) != 0)
+		snprintf(buf, size, "cannot be looked at: %s", strerror(errno));
+	else if (secret && st.st_mode & S_IROTH)
+		snprintf(buf, size, "can be read by everyone (mode %04o)",
+			(unsigned int)(st.st_mode & 07777));
+	else if (secret && !credential && st.st_mode & S_IRGRP)
+		snprintf(buf, size, "can be read by its group (mode %04o)",
+			(unsigned int)(st.st_mode & 07777));
+	else if (st.st_mode & (S_IWOTH | (credential ? 0 : S_IWGRP)))
+		snprintf(buf, size, "can be changed by others (mode %04o)",
+			(unsigned int)(st.st_mode & 07777));
+	else if (st.st_uid != 0 && st.st_uid != geteuid())
+		snprintf(buf, size, "belongs to user %u, neither root nor the daemon's",
+			(unsigned int)st.st_uid);
+	else
+		return false;
+	return true;
 }

@@ -45,6 +45,8 @@ static void load_conninfo(struct loading *l, struct config_place at,
 		return;
 	}
 	line = files_first_line(file, &err);
+	if (line)
+		l->c->files[1] = files_expand(file, &err);
 	wrong = line ? conninfo_check(line, true) : NULL;
 	if (!line)
 		config_problem(l->problems, given->line[1], "conninfo_file: %s", err.text);
@@ -188,8 +190,10 @@ static struct config_loaded *load_all(const char *path, const struct config_load
 
 	l.c = bf_xcalloc(1, sizeof(*l.c));
 	l.input = bf_xcalloc(1, sizeof(*l.input));
-	if (path)
+	if (path) {
+		l.c->files[0] = bf_xstrdup(path);
 		ini_read(path, l.input, problems);
+	}
 	do {
 		load_key(&l, at);
 	} while (config_next(&at));
@@ -247,5 +251,34 @@ void bf_config_free(struct bf_config *pub)
 	} while (config_next(&at));
 	for (size_t i = 0; i < BF_COUNT(c->env); i++)
 		free(c->env[i]);
+	for (size_t i = 0; i < BF_COUNT(c->files); i++)
+		free(c->files[i]);
 	free(c);
+}
+
+/* Looks at each file that was read. */
+int bf_config_files(const struct bf_config *pub, bf_config_file_visit *visit, void *ctx)
+{
+	const struct config_loaded *c = (const struct config_loaded *)(const void *)pub;
+	char what[60], problem[200];
+	int n = 0;
+
+	for (size_t i = 0; i < BF_COUNT(c->files); i++) {
+		if (!c->files[i])
+			continue;
+		if (i >= 2 && i < BF_NPROVIDERS + 2)
+			snprintf(what, sizeof(what), "provider.%s.api_key_file",
+				 bf_provider_names[i - 2]);
+		else
+			snprintf(what, sizeof(what), "%s",
+				 i == 0 ? "configuration"
+				 : i == 1 ? "database.conninfo_file"
+				 : i == BF_NPROVIDERS + 2 ? "admin.secret_file"
+							  : "alerts.webhook_secret_file");
+		visit(ctx, what, c->files[i], i > 0,
+		      files_exposed(c->files[i], i > 0, problem, sizeof(problem)) ? problem
+										  : NULL);
+		n++;
+	}
+	return n;
 }

@@ -10,6 +10,8 @@ struct config_loaded {
 	 * keys, then admin.secret and alerts.webhook_secret. A reload must not read the environment
 	 * again. */
 	char *env[BF_NPROVIDERS + 2];
+	/* The configuration file, the file of conninfo and of each secret; NULL where there is none. */
+	char *files[BF_NPROVIDERS + 4];
 };
 
 /* Fetches one secret from its file or variable; previous NULL: at start. */

@@ -119,6 +119,8 @@ void secrets_load(struct config_loaded *c, struct config_place at, const struct 
 					 problems);
 	else
 		secret = NULL;
+	if (from_file && secret)
+		c->files[secret_index(at) + 2] = files_expand(file, &(struct bf_error){ 0 });
 	wrong = secret ? secret_check(secret) : NULL;
 	if (wrong)
 		config_problem(problems, given->line[from_file], "[%s] %s: %s %s",

@@ -72,3 +72,8 @@ enum bf_standing bf_provider_standing(
 		return BF_LEFT_OUT;
 	return wait > 0 ? BF_CLOSED : BF_USABLE;
 }
+
+const char *bf_provider_off(const struct bf_providers *p, enum bf_provider_id id)
+{
+	return p->lane[id].off[0] ? p->lane[id].off : NULL;
+}

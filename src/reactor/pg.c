@@ -23,9 +23,11 @@ struct news {
 	char *channel, *payload;
 };
 
+/* Stays until the pool goes, whether it is listened on or not: a batch under way may name its statements. */
 struct channel {
-	char *sql;				/* LISTEN "name" */
-	struct bf_pg_stmt stmt;
+	char *name, *sql, *sql_off;		/* LISTEN "name", UNLISTEN "name" */
+	struct bf_pg_stmt stmt, stmt_off;
+	bool on;
 };
 
 struct bf_pg {
@@ -56,7 +58,11 @@ const struct bf_pg_config *pg_config(const struct bf_pg *pg)
 
 const struct bf_pg_stmt *pg_channel(const struct bf_pg *pg, int i)
 {
-	return i < pg->n_channels ? &pg->channels[i]->stmt : NULL;
+	for (int k = 0; k < pg->n_channels; k++) {
+		if (pg->channels[k]->on && i-- == 0)
+			return &pg->channels[k]->stmt;
+	}
+	return NULL;
 }
 
 bool pg_is_dead(const struct bf_pg *pg)
@@ -338,43 +344,79 @@ struct bf_op *bf_pg_script(struct bf_pg *pg, const char *sql, bf_pg_done *done, 
 	return &b->op;
 }
 
-/* The LISTEN for a channel; its name is an SQL identifier, quoted. */
-static struct channel *channel_new(const char *name)
+/* A command about a channel; its name is an SQL identifier, quoted. */
+static char *channel_sql(const char *command, const char *name)
 {
-	struct channel *channel = bf_xcalloc(1, sizeof(*channel));
 	struct bf_buf sql;
+	char *text;
 
 	bf_buf_init(&sql, 1024);
-	bf_buf_adds(&sql, "LISTEN \"");
+	bf_buf_addf(&sql, "%s \"", command);
 	for (const char *p = name; *p; p++)
 		bf_buf_add(&sql, *p == '"' ? "\"\"" : p, *p == '"' ? 2 : 1);
 	bf_buf_adds(&sql, "\"");
-	channel->sql = bf_xstrdup(sql.data);
-	channel->stmt.sql = channel->sql;
+	text = bf_xstrdup(sql.data);
 	bf_buf_release(&sql);
+	return text;
+}
+
+/* The channel of that name, made when it is new. */
+static struct channel *channel_of(struct bf_pg *pg, const char *name)
+{
+	struct channel *channel;
+
+	for (int i = 0; i < pg->n_channels; i++) {
+		if (!strcmp(pg->channels[i]->name, name))
+			return pg->channels[i];
+	}
+	channel = bf_xcalloc(1, sizeof(*channel));
+	channel->name = bf_xstrdup(name);
+	channel->stmt.sql = channel->sql = channel_sql("LISTEN", name);
+	channel->stmt_off.sql = channel->sql_off = channel_sql("UNLISTEN", name);
+	pg->n_channels++;
+	pg->channels = bf_xrealloc(pg->channels, (size_t)pg->n_channels, sizeof(channel));
+	pg->channels[pg->n_channels - 1] = channel;
 	return channel;
 }
 
-/*
- * All listening is done by the first session; LISTEN is in force before that session counts as up.
- */
-void bf_pg_listen(struct bf_pg *pg, const char *channel)
+/* Sends a LISTEN or UNLISTEN to the session that listens; one that is not there gets it told when it comes up. */
+static void channel_send(struct bf_pg *pg, const struct bf_pg_stmt *stmt)
 {
 	struct session *s = &pg->sessions[0];
-	struct channel *added = channel_new(channel);
 
-	pg->n_channels++;
-	pg->channels = bf_xrealloc(pg->channels, (size_t)pg->n_channels, sizeof(added));
-	pg->channels[pg->n_channels - 1] = added;
 	if (s->script) {
-		const struct bf_pg_call call = { &added->stmt, NULL };
+		const struct bf_pg_call call = { stmt, NULL };
 		struct batch *b = batch_new(pg, BATCH_OPTIONAL, 1, NULL, NULL);
 
 		batch_keep_calls(b, &call);
 		enqueue(b);
 	} else if ((s->state == SESSION_UP || s->state == SESSION_SETUP) && !s->broken) {
-		session_listen(s, &added->stmt);
+		session_listen(s, stmt);
 	}
+}
+
+/*
+ * All listening is done by the first session; LISTEN is in force before that session counts as up.
+ */
+void bf_pg_listen(struct bf_pg *pg, const char *name)
+{
+	struct channel *channel = channel_of(pg, name);
+
+	if (channel->on)
+		return;
+	channel->on = true;
+	channel_send(pg, &channel->stmt);
+}
+
+/* Ends it; what is on its way already may still be told. */
+void bf_pg_unlisten(struct bf_pg *pg, const char *name)
+{
+	struct channel *channel = channel_of(pg, name);
+
+	if (!channel->on)
+		return;
+	channel->on = false;
+	channel_send(pg, &channel->stmt_off);
 }
 
 bool bf_pg_is_up(const struct bf_pg *pg)
@@ -417,7 +459,9 @@ static void pool_free(void *ctx)
 	struct bf_pg *pg = ctx;
 
 	for (int i = 0; i < pg->n_channels; i++) {
+		free(pg->channels[i]->name);
 		free(pg->channels[i]->sql);
+		free(pg->channels[i]->sql_off);
 		free(pg->channels[i]);
 	}
 	free(pg->channels);

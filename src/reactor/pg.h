@@ -138,7 +138,7 @@ void pipeline_read(struct session *);
 /* ---- pg.c ---- */
 struct bf_loop *pg_loop(const struct bf_pg *);
 const struct bf_pg_config *pg_config(const struct bf_pg *);
-const struct bf_pg_stmt *pg_channel(const struct bf_pg *, int i);	/* its LISTEN, or NULL */
+const struct bf_pg_stmt *pg_channel(const struct bf_pg *, int i);	/* LISTEN on the i-th in use, or NULL */
 bool pg_is_dead(const struct bf_pg *);
 void pg_batch_over(struct batch *);		/* on no list: completes after this turn */
 void pg_session_up(struct session *);

@@ -3,6 +3,7 @@
  * pause, what did others close. An orphan is rescued after two looks 2 s apart.
  */
 #include "schedule.h"
+#include "alerts.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -230,6 +231,7 @@ static void beaten(void *ctx, const struct bf_error *err, const struct bf_pulse 
 			next = LOOK_AGAIN_MS;
 		claim_due_retries(s);
 		prune_sometimes(s);
+		alerts_pulse(s->alerts);
 	}
 	touch_waiting(s);
 	if (p->next_retry_ms >= 0 && p->next_retry_ms < next)

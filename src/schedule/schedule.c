@@ -1,5 +1,6 @@
 /* Claims, the lock session's comings and goings, and the locks of months that ended. */
 #include "schedule.h"
+#include "alerts.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,7 @@ void bf_schedule_free(struct bf_schedule *s)
 	if (!s)
 		return;
 	pulse_stop(s);
+	alerts_free(s->alerts);
 	timer_stop(&s->schedule_timer);
 	timer_stop(&s->enhancement_timer);
 	bf_op_cancel(s->enhance_op);
@@ -315,4 +317,17 @@ int64_t bf_schedule_next_enhancement(const struct bf_schedule *s)
 int bf_schedule_instance(const struct bf_schedule *s)
 {
 	return s->instance_id;
+}
+
+void bf_schedule_alerts(struct bf_schedule *s, struct bf_http *http)
+{
+	if (!s->alerts)
+		s->alerts = alerts_new(s, http);
+}
+
+const struct bf_alert_figures *bf_schedule_alert_figures(const struct bf_schedule *s)
+{
+	static const struct bf_alert_figures none;
+
+	return s->alerts ? alerts_figures(s->alerts) : &none;
 }

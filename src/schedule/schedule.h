@@ -48,6 +48,7 @@ struct bf_schedule {
 	struct timer schedule_timer, enhancement_timer;
 	bool timers_begun;
 	struct bf_op *enhance_op;
+	struct alerts *alerts;		/* alerts.c; NULL: nobody looks */
 };
 
 /* schedule.c */

@@ -38,6 +38,14 @@ struct call {
 		bf_store_items_lost_done *items_lost;
 		bf_store_look_done *look;
 		bf_store_written_done *written;
+		bf_store_alert_facts_done *alert_facts;
+		bf_store_alerts_done *alerts;
+		bf_store_deliveries_done *deliveries;
+		bf_store_events_mark_done *events_mark;
+		bf_store_events_done *events;
+		bf_store_why_done *why;
+		bf_store_plan_done *plan;
+		bf_store_findings_done *findings;
 	} tell;
 	void *ctx;
 	struct bf_arena *arena;			/* what the reply is read into */

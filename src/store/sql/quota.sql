@@ -71,13 +71,15 @@ ORDER BY w.ord
 SELECT coalesce((SELECT used FROM api_quota
 	WHERE provider = $1::text AND day = backfill_provider_day($1::text, now())), 0) AS count
 
--- Another instance's longer closure stays as it is; a quota's lasts until the provider's midnight.
+-- Another instance's longer closure stays as it is; a quota's lasts until the provider's midnight. A
+-- circuit that fails its probe has been open since it first opened.
 -- name: close_provider
-INSERT INTO provider_state AS p (provider, kind, closed_until, reason, failures, updated_by)
+INSERT INTO provider_state AS p (provider, kind, closed_until, reason, failures, updated_by,
+	circuit_since)
 SELECT $1::text, $2::text, CASE WHEN $2::text = 'quota' AND $3::bigint = 0
 		THEN backfill_provider_reset($1::text, now()) ELSE now()
 			+ $3::bigint * interval '1 ms' END,
-	$5::text, $4::int, $6::text
+	$5::text, $4::int, $6::text, CASE WHEN $2::text = 'circuit' THEN now() END
 ON CONFLICT (provider) DO UPDATE
 SET kind = CASE WHEN p.closed_until > excluded.closed_until THEN p.kind ELSE excluded.kind END,
 	reason = CASE WHEN p.closed_until > excluded.closed_until THEN p.reason ELSE excluded.reason
@@ -85,6 +87,12 @@ SET kind = CASE WHEN p.closed_until > excluded.closed_until THEN p.kind ELSE exc
 	failures = CASE WHEN p.closed_until > now() THEN greatest(p.failures, excluded.failures)
 		ELSE excluded.failures END,
 	closed_until = greatest(p.closed_until, excluded.closed_until),
+	circuit_since = CASE WHEN excluded.kind <> 'circuit' AND p.closed_until > excluded.closed_until
+			THEN p.circuit_since
+		WHEN p.kind = 'circuit' AND p.closed_until > now() - interval '15 minutes'
+			AND excluded.kind = 'circuit'
+			THEN coalesce(p.circuit_since, now())
+		ELSE excluded.circuit_since END,
 	probe_until = NULL, updated_at = now(), updated_by = excluded.updated_by
 RETURNING 'done' AS outcome
 
@@ -92,7 +100,7 @@ RETURNING 'done' AS outcome
 INSERT INTO provider_state (provider, updated_by) VALUES ($1::text, $2::text)
 ON CONFLICT (provider) DO UPDATE
 SET kind = 'none', closed_until = NULL, reason = NULL, failures = 0, probe_until = NULL,
-	updated_at = now(), updated_by = excluded.updated_by
+	circuit_since = NULL, updated_at = now(), updated_by = excluded.updated_by
 RETURNING 'done' AS outcome
 
 -- One instance at a time may ask a provider that was closed. A second of grace: closures were

@@ -20,12 +20,13 @@ FROM (VALUES ('backfill_log'), ('backfill_jobs'), ('backfill_answers'), ('backfi
 		('backfill_instances'), ('backfill_timers'), ('backfill_control'),
 		('backfill_flushes'), ('enriched_works'), ('enriched_editions'),
 		('enriched_authors'), ('work_authors_enriched'), ('enrichment_queue'),
-		('enrichment_log'), ('provider_records')) AS t (name)
+		('enrichment_log'), ('provider_records'), ('backfill_audit')) AS t (name)
 CROSS JOIN (VALUES ('SELECT'), ('INSERT'), ('UPDATE'), ('DELETE')) AS r (need)
 CROSS JOIN LATERAL (SELECT r.need, t.name AS object) AS n
 WHERE to_regclass(t.name) IS NOT NULL AND NOT has_table_privilege(to_regclass(t.name), r.need)
 	AND NOT (r.need = 'DELETE' AND t.name IN ('backfill_log', 'enriched_editions',
 		'enriched_authors', 'enrichment_queue'))
+	AND NOT (r.need = 'UPDATE' AND t.name = 'backfill_audit')
 UNION ALL
 SELECT format('USAGE ON SEQUENCE %s', s.name)
 FROM (VALUES ('backfill_log_id_seq'), ('backfill_events_id_seq')) AS s (name)

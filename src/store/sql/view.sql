@@ -232,6 +232,15 @@ WITH events AS (
 		WHERE at < now() - CASE WHEN event LIKE 'operator%' THEN $5::bigint ELSE $1::bigint
 			END * interval '1 ms'
 		ORDER BY at LIMIT 2000)
+	RETURNING id
+), pruned AS (
+	UPDATE backfill_control
+	SET events_pruned = greatest(events_pruned, (SELECT max(id) FROM events))
+	WHERE EXISTS (SELECT FROM events)
+), audit AS (
+	DELETE FROM backfill_audit WHERE id IN (
+		SELECT id FROM backfill_audit WHERE at < now() - $5::bigint * interval '1 ms'
+		ORDER BY at LIMIT 2000)
 	RETURNING 1
 ), answers AS (
 	DELETE FROM backfill_answers a WHERE (a.year, a.month, a.round, a.provider) IN (
@@ -290,11 +299,16 @@ WITH events AS (
 		AND NOT EXISTS (SELECT FROM backfill_log b WHERE b.owner_id = i.id
 			AND b.status = 'processing')
 	RETURNING 1
+), alerts AS (
+	DELETE FROM backfill_alerts WHERE id IN (
+		SELECT id FROM backfill_alerts WHERE cleared_at < now() - interval '90 days'
+		ORDER BY cleared_at LIMIT 2000)
+	RETURNING 1
 )
 SELECT (SELECT count(*) FROM events) + (SELECT count(*) FROM answers) + (SELECT count(*) FROM logs)
 	+ (SELECT count(*) FROM usage) + (SELECT count(*) FROM jobs) + (SELECT count(*) FROM cache)
 	+ (SELECT count(*) FROM flushes) + (SELECT count(*) FROM records)
-	+ (SELECT count(*) FROM instances) AS count
+	+ (SELECT count(*) FROM instances) + (SELECT count(*) FROM audit) AS count
 
 -- After a week the days of instances and months become one line per provider and day.
 -- name: usage_rollup

@@ -17,6 +17,7 @@ struct fake_op {
 	void (*done)(void);		/* the caller's completion, in its own shape */
 	bf_loop_fn *fn;
 	void *ctx;
+	struct bf_events_ask page;
 };
 struct bf_loop { struct event_base *base; };
 
@@ -263,6 +264,13 @@ struct bf_op *bf_store_adopt(struct bf_store *s, bool dry_run, int limit, int ma
 	return ASK("adopt", answer_json, done, ctx);
 }
 
+struct bf_op *bf_store_alerts_json(struct bf_store *s, int limit, bf_store_json_done *done, void *ctx)
+{
+	(void)s;
+	fakes.limit = limit;
+	return ASK("alerts", answer_json, done, ctx);
+}
+
 struct bf_op *bf_store_quota_json(struct bf_store *s, const struct bf_quota_limits *limits,
 				  bf_store_json_done *done, void *ctx)
 {
@@ -309,6 +317,169 @@ struct bf_op *bf_store_preview(struct bf_store *s, int limit, int year_low, int 
 	return ASK("preview", answer_claim, done, ctx);
 }
 
+/* ---- events and the audit ---- */
+static void answer_mark(struct fake_op *op)
+{
+	const struct bf_events_mark mark = { .last = fakes.last_event, .pruned = fakes.pruned };
+
+	((bf_store_events_mark_done *)op->done)(op->ctx, error_or_null(), &mark);
+}
+
+struct bf_op *bf_store_events_mark(struct bf_store *s, bf_store_events_mark_done *done, void *ctx)
+{
+	(void)s;
+	return ASK("mark", answer_mark, done, ctx);
+}
+
+static bool is_asked(const struct bf_events_ask *asked, int64_t id)
+{
+	return asked->year == 0 || (asked->year == 2001 && (asked->month == 0 || asked->month == id % 12 + 1));
+}
+
+static void answer_page(struct fake_op *op)
+{
+	static struct bf_event events[600];
+	const struct bf_events_ask *asked = &op->page;
+	char *json = bf_xmalloc(fakes.event_bytes + 3);
+	int64_t upto = asked->upto < fakes.last_event ? asked->upto : fakes.last_event;
+	int64_t id = asked->after > fakes.pruned ? asked->after : fakes.pruned;
+	size_t bytes = 0;
+	int n = 0;
+
+	memset(json, 'y', fakes.event_bytes + 2);
+	json[0] = json[fakes.event_bytes + 1] = '"';
+	json[fakes.event_bytes + 2] = '\0';
+	while (++id <= upto && n < asked->limit && bytes < (size_t)asked->max_bytes) {
+		if (!is_asked(asked, id))
+			continue;
+		events[n++] = (struct bf_event){ id, 2001, (int)(id % 12) + 1, "moved", json };
+		bytes += fakes.event_bytes;
+	}
+	fakes.pages++;
+	if (fakes.page_error.class != BF_ERR_NONE)
+		((bf_store_events_done *)op->done)(op->ctx, &fakes.page_error, NULL, 0, false);
+	else
+		((bf_store_events_done *)op->done)(op->ctx, NULL, events, n, id <= upto);
+	free(json);
+}
+
+struct bf_op *bf_store_events_page(struct bf_store *s, const struct bf_events_ask *asked, bf_store_events_done *done, void *ctx)
+{
+	struct bf_op *op = ASK("page", answer_page, done, ctx);
+
+	(void)s;
+	((struct fake_op *)op)->page = *asked;
+	return op;
+}
+
+void bf_pg_listen(struct bf_pg *pg, const char *channel)
+{
+	(void)pg;
+	fakes.listening += strcmp(channel, "backfill_events") == 0;
+}
+
+void bf_pg_unlisten(struct bf_pg *pg, const char *channel)
+{
+	(void)pg;
+	fakes.listening -= strcmp(channel, "backfill_events") == 0;
+}
+
+static void answer_audit(struct fake_op *op)
+{
+	((bf_store_done *)op->done)(
+		op->ctx, fakes.audit_error.class == BF_ERR_NONE ? NULL : &fakes.audit_error, BF_STORE_DONE);
+}
+
+/* Comes behind the answers, when it will, and so is none of the questions that tests count. */
+struct bf_op *bf_store_audit_write(struct bf_store *s, const struct bf_audit *rows, int n, bf_store_done *done, void *ctx)
+{
+	struct fake_op *op = op_new(current_base, 0, true);
+
+	(void)s;
+	if (fakes.audit_error.class == BF_ERR_NONE)
+		fakes.audited += n;
+	fakes.audit_status = rows[n - 1].status;
+	keep(fakes.audit_path, sizeof(fakes.audit_path), rows[n - 1].path);
+	keep(fakes.audit_operator, sizeof(fakes.audit_operator), rows[n - 1].operator_name);
+	keep(fakes.audit_outcome, sizeof(fakes.audit_outcome), rows[n - 1].outcome);
+	keep(fakes.audit_body, sizeof(fakes.audit_body), rows[n - 1].body_json);
+	keep(fakes.audit_agent, sizeof(fakes.audit_agent), rows[n - 1].user_agent);
+	op->answer = answer_audit;
+	op->done = (void (*)(void))done;
+	op->ctx = ctx;
+	return &op->op;
+}
+
+struct bf_op *bf_store_audit_json(struct bf_store *s, const struct bf_audit_filter *f, int limit, int64_t before_id,
+				  bf_store_json_done *done, void *ctx)
+{
+	(void)s;
+	(void)before_id;
+	keep(fakes.reason, sizeof(fakes.reason), f->path);
+	keep(fakes.provider, sizeof(fakes.provider), f->operator_name);
+	fakes.limit = limit;
+	return ASK("audit", answer_json, done, ctx);
+}
+
+static void answer_plan(struct fake_op *op)
+{
+	((bf_store_plan_done *)op->done)(op->ctx, error_or_null(), error_or_null() == NULL ? &fakes.plan : NULL);
+}
+
+struct bf_op *bf_store_plan_figures(struct bf_store *s, bf_store_plan_done *done, void *ctx)
+{
+	(void)s;
+	return ASK("plan", answer_plan, done, ctx);
+}
+
+static void answer_why(struct fake_op *op)
+{
+	((bf_store_why_done *)op->done)(op->ctx, error_or_null(), error_or_null() == NULL ? &fakes.why : NULL);
+}
+
+struct bf_op *bf_store_why(struct bf_store *s, int year, int month, int year_low, int year_high,
+			   bf_store_why_done *done, void *ctx)
+{
+	(void)s;
+	(void)year_low;
+	(void)year_high;
+	fakes.year = year;
+	fakes.month = month;
+	return ASK("why", answer_why, done, ctx);
+}
+
+static void answer_findings(struct fake_op *op)
+{
+	((bf_store_findings_done *)op->done)(op->ctx, error_or_null(), error_or_null() == NULL ? &fakes.findings : NULL);
+}
+
+struct bf_op *bf_store_verify(struct bf_store *s, const struct bf_verify *v, bf_store_findings_done *done, void *ctx)
+{
+	(void)s;
+	fakes.year_low = v->year_low;
+	fakes.year_high = v->year_high;
+	fakes.asked_years = v->asked;
+	return ASK("verify", answer_findings, done, ctx);
+}
+
+struct bf_op *bf_store_doctor(struct bf_store *s, int connections, bf_store_findings_done *done, void *ctx)
+{
+	(void)s;
+	(void)connections;
+	return ASK("doctor", answer_findings, done, ctx);
+}
+
+static void answer_schema(struct fake_op *op)
+{
+	((bf_store_schema_done *)op->done)(op->ctx, error_or_null(), fakes.schema, "run: backfilld migrate");
+}
+
+struct bf_op *bf_store_check_schema(struct bf_store *s, bf_store_schema_done *done, void *ctx)
+{
+	(void)s;
+	return ASK("schema", answer_schema, done, ctx);
+}
+
 /* ---- schedule ---- */
 struct bf_op *bf_schedule_claim(struct bf_schedule *s, int batch_size, int year_a, int year_b, bool force_retry,
 				bf_store_claim_done *done, void *ctx)
@@ -347,6 +518,14 @@ const struct bf_pulse *bf_schedule_last_pulse(const struct bf_schedule *s, int64
 	if (ret_age_ms != NULL)
 		*ret_age_ms = 0;
 	return fakes.pulse;
+}
+
+const struct bf_alert_figures *bf_schedule_alert_figures(const struct bf_schedule *s)
+{
+	static const struct bf_alert_figures one = { .open = { { "quota", "warning", 2 } }, .n_open = 1, .delivered = 3 };
+
+	(void)s;
+	return &one;
 }
 
 int64_t bf_schedule_next_run(const struct bf_schedule *s)
@@ -440,6 +619,13 @@ const char *bf_provider_unusable(struct bf_providers *p, enum bf_provider_id id)
 	return id == BF_GOOGLE_BOOKS ? "no api key" : NULL;
 }
 
+enum bf_standing bf_provider_standing(struct bf_providers *p, enum bf_provider_id id, int64_t *ret_wait_ms)
+{
+	(void)p;
+	*ret_wait_ms = 0;
+	return id == BF_GOOGLE_BOOKS ? BF_LEFT_OUT : BF_USABLE;
+}
+
 bool bf_providers_any_ai(struct bf_providers *p)
 {
 	(void)p;
@@ -476,4 +662,12 @@ void bf_config_each(const struct bf_config *config, bf_config_visit *visit, void
 	visit(ctx, "admin", "listen", "127.0.0.1:0", false);
 	visit(ctx, "admin", "secret", "set", true);
 	visit(ctx, "scheduler", "batch_size", "10", true);
+}
+
+int bf_config_files(const struct bf_config *config, bf_config_file_visit *visit, void *ctx)
+{
+	(void)config;
+	visit(ctx, "configuration", "/etc/b.ini", false, NULL);
+	visit(ctx, "admin.secret_file", "/etc/secret", true, fakes.file_problem);
+	return 2;
 }

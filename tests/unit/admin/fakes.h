@@ -20,7 +20,13 @@ struct fakes {
 	const struct bf_pulse *pulse;
 	struct bf_enrich_figures enrich;
 	struct bf_month_ref held;			/* year 0: none */
+	struct bf_plan_figures plan;
+	struct bf_why why;
+	struct bf_findings findings;
+	enum bf_schema schema;
+	const char *file_problem;
 	/* what they were asked */
+	bool asked_years;
 	int asked, cancelled, lost;
 	char last[32];
 	int batch_size, year_low, year_high;
@@ -32,6 +38,15 @@ struct fakes {
 	char isbn13[14], work_key[1024], status[16], reason[64], provider[32], after[40];
 	int year, month, limit, max_retries;
 	bool dry_run;
+	/* of events: there are those from pruned + 1 to last_event, of `event_bytes` each, month id % 12 + 1 of 2001 */
+	int64_t last_event, pruned;
+	size_t event_bytes;
+	struct bf_error page_error;			/* class NONE: success */
+	int listening, pages;
+	/* of the audit: rows written, and the last of them */
+	struct bf_error audit_error;
+	int audited, audit_status;
+	char audit_path[80], audit_operator[80], audit_outcome[80], audit_body[80], audit_agent[256];
 };
 extern struct fakes fakes;
 void fakes_reset(void);

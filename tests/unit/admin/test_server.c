@@ -33,6 +33,7 @@ static struct stand stand;
 static int setup(void **state)
 {
 	static char listen[] = "127.0.0.1:0", secret[] = SECRET, recent[] = "contemporary-notable", plain[] = "baseline";
+	static char contact[] = "";
 	struct bf_admin_parts parts = { 0 };
 	struct sockaddr_in address = { 0 };
 	socklen_t len = sizeof(address);
@@ -45,6 +46,8 @@ static int setup(void **state)
 	stand.config.admin.listen = listen;
 	stand.config.admin.secret = secret;
 	stand.config.admin.max_body = 1000;
+	stand.config.daemon.contact = contact;
+	stand.config.database.connections = 4;
 	stand.config.scheduler.batch_size = 10;
 	stand.config.scheduler.year_start = 2000;
 	stand.config.scheduler.year_end = 2024;
@@ -183,9 +186,68 @@ static void test_dry_run(void **state)
 	expect(200, "{\"dry_run\":true,\"batch_size\":10,\"months_selected\":0,\"months\":[],");
 	assert_null(strstr(stand.body, "execution_summary"));
 	assert_string_equal(fakes.last, "preview");
-	assert_int_equal(fakes.asked, 1);
+	assert_int_equal(fakes.asked, 2);	/* the figures of the last months before */
+	expect(200, "\"estimate\":{\"basis\":{\"months\":0,\"since\":null,\"from\":\"configuration\"},");
 	assert_int_equal(fakes.year_low, 2020);
 	assert_int_equal(fakes.year_high, 2023);
+}
+
+/* The estimate multiplies what a month cost; units that do not suffice bind. */
+static void test_estimate(void **state)
+{
+	static char since[] = "2024-12-01T00:00:00Z";
+	static const struct bf_month_brief briefs[] = { { .year = 2024, .month = 12, .status = "pending", .resolution_rate = -1 },
+		{ .year = 2024, .month = 11, .status = "pending", .resolution_rate = -1 } };
+
+	(void)state;
+	fakes.claim = (struct bf_claim){ .briefs = briefs, .n = 2 };
+	fakes.plan = (struct bf_plan_figures){ .months = 10, .since = since, .seconds = 30 };
+	fakes.plan.calls[BF_ISBNDB] = 100;
+	fakes.plan.units[BF_ISBNDB] = 105;
+	fakes.plan.cost_usd[BF_ISBNDB] = 5;
+	fakes.plan.used[BF_ISBNDB] = 12000;
+	stand.config.scheduler.concurrent_months = 1;
+	POST("/api/internal/schedule-backfill", "{\"dry_run\":true}");
+	expect(200, "\"isbndb\":{\"calls\":20,\"units\":21,\"cost_usd\":1.000000,\"quota_left_after\":979}");
+	expect(200, "\"cost_usd\":1.000000,\"seconds\":60,\"binds\":\"concurrent_months\"}");
+	fakes.plan.used[BF_ISBNDB] = 12999;
+	stand.config.provider[BF_ISBNDB].enabled = true;
+	stand.config.provider[BF_ISBNDB].rate_per_s = 0.1;
+	POST("/api/internal/schedule-backfill", "{\"dry_run\":true}");
+	expect(200, "\"quota_left_after\":0}");
+	expect(200, "\"seconds\":200,\"binds\":\"isbndb quota\"}");
+}
+
+/* Why: the facts become blockers in order. Verify: the store's findings with true totals. Doctor: the schema first, files, clock. */
+static void test_why_verify_doctor(void **state)
+{
+	static const struct bf_check checks[] = { { "chain", 9, 700, 1 } };
+	static const struct bf_finding found[] = { { "chain", true, "2024-06", "a gap", "reset it" } };
+
+	(void)state;
+	fakes.why = (struct bf_why){ .seeded = true, .status = "failed", .retry_count = 5, .error = "no \"books\"", .paused = true,
+				     .note = "disks", .paused_ms = -1, .db_wall_us = INT64_C(1700000000000000) };
+	GET("/api/internal/months/2024/6/why");
+	expect(200, "\"status\":\"failed\",\"stage\":null,\"earliest_start\":null,\"blockers\":[{\"code\":\"paused\",");
+	expect(200, "{\"code\":\"attempts_spent\",\"text\":\"failed after 5 attempts (no \\\"books\\\"); retry or reset it\",");
+	assert_int_equal(fakes.month, 6);
+	fakes.findings = (struct bf_findings){ .checks = checks, .n_checks = 1, .v = found, .n = 1, .year_low = 2020,
+					       .year_high = 2024, .db_wall_us = bf_wall_us() };
+	GET("/api/internal/verify?year_end=2024");
+	expect(200, "{\"ok\":false,\"years\":[2020,2024],\"checked\":{\"chain\":9},\"found\":{\"chain\":701},\"errors\":700,"
+		    "\"warnings\":1,\"findings\":[{\"check\":\"chain\",\"severity\":\"error\",\"subject\":\"2024-06\",");
+	assert_int_equal(fakes.year_low, 2000);
+	assert_true(fakes.asked_years);
+	GET("/api/internal/verify?year_start=2025");
+	expect(400, "\"field\":\"year_start\"");
+	fakes.schema = BF_SCHEMA_BEHIND;
+	fakes.file_problem = "can be read by everyone (mode 0644)";
+	fakes.findings.db_wall_us = bf_wall_us() + 5000000;
+	GET("/api/internal/doctor");
+	expect(200, "\"text\":\"migrations are pending\",\"remedy\":\"run: backfilld migrate\"}");
+	expect(200, "\"text\":\"/etc/secret can be read by everyone (mode 0644)\"");
+	expect(200, "\"text\":\"this host's clock is ");
+	assert_null(strstr(stand.body, SECRET));
 }
 
 /* A missing end of the range comes from the configuration; one that leaves nothing is refused. */
@@ -783,7 +845,7 @@ static void test_listen(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_claim), TEST(test_dry_run), TEST(test_year_range), TEST(test_bad_bodies), TEST(test_claim_refused),
+		TEST(test_claim), TEST(test_dry_run), TEST(test_estimate), TEST(test_why_verify_doctor), TEST(test_year_range), TEST(test_bad_bodies), TEST(test_claim_refused),
 		TEST(test_seed), TEST(test_harvest), TEST(test_harvest_refused), TEST(test_month_actions), TEST(test_pause),
 		TEST(test_views), TEST(test_book), TEST(test_bad_key), TEST(test_items), TEST(test_bad_queries),
 		TEST(test_redrive_and_adopt), TEST(test_head), TEST(test_order), TEST(test_ready), TEST(test_metrics),

@@ -82,6 +82,35 @@ static void notifications(void **state)
 	assert_string_equal(w->payload, "second");
 }
 
+/* After an UNLISTEN nothing is told, also on the session that comes after; listening again is. */
+static void listening_ends(void **state)
+{
+	struct world *w = need_database(state);
+
+	bf_pg_listen(w->pg, "bf_other");
+	bf_pg_listen(w->pg, "bf_test");
+	bf_pg_unlisten(w->pg, "bf_test");
+	bf_pg_unlisten(w->pg, "bf_test");
+	query(w, &notify, "first");
+	query(w, &my_pid, NULL);
+	kill_backend(w, w->value);
+	w->wait_done = w->done + 100;
+	w->wait_up = w->up + 1;
+	harness_run(w->loop);
+	w->wait_up = 0;
+	query(w, &notify, "second");
+	query(w, &my_pid, NULL);
+	assert_int_equal(w->notes, 0);
+	bf_pg_listen(w->pg, "bf_test");
+	query(w, &notify, "third");
+	if (!w->notes) {
+		w->wait_notes = 1;
+		harness_run(w->loop);
+	}
+	assert_int_equal(w->notes, 1);
+	assert_string_equal(w->payload, "third");
+}
+
 /*
  * Whoever finds itself on a read-only server leaves it: the batch is RETRY and the session connects
  * anew.
@@ -245,7 +274,7 @@ static void no_server(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(backend_terminated), TEST(idle_session_notices), TEST(notifications),
+		TEST(backend_terminated), TEST(idle_session_notices), TEST(notifications), TEST(listening_ends),
 		TEST(read_only_is_left), TEST(read_only_from_the_start), TEST(other_encoding),
 		TEST(unknown_role), TEST(dead_first_host),
 		cmocka_unit_test_setup_teardown(no_server, world_up, world_down),

@@ -25,6 +25,7 @@ static const struct {
 	const char *params;
 	bool ordered;
 } cases[] = {
+	{ &sql_alert_facts, NULL, "1,'{}',20,3600000,4", true },
 	{ &sql_items_claim, NULL, "'edition',100,60000,'one',1", false },
 	{ &sql_items_fetched, NULL,
 		"'" ID "','one'," ITEMS ",'{isbndb,isbndb}','{9780000000017,9780000000024}',"
