@@ -100,6 +100,8 @@ void bf_hmac_sha256(const void *key, size_t key_len, const void *, size_t, uint8
 /* ---- text ---- */
 bool bf_utf8_valid(const char *, size_t);	/* RFC 3629, NUL allowed */
 size_t bf_utf8_cut(const char *, size_t len, size_t max_bytes);	/* longest prefix <= max on a boundary */
+/* The two arguments of "%.*s" for a text that may have to be cut: half a character is no UTF-8, and the database refuses it. */
+#define BF_CUT(text, max_bytes) (int)bf_utf8_cut((text), strlen(text), (max_bytes)), (text)
 
 /* ---- JSON in (RFC 8259, checked as a whole before anything is handed out) ---- */
 struct bf_json;					/* owns tokens and text */

@@ -87,7 +87,7 @@ static bool cron_refuse(struct bf_error *err, const struct cron_field *f, const 
 			const char *end, const char *why)
 {
 	bf_error_set(err, BF_ERR_CONFIG, "%s \"%.*s\" %s (%d-%d)", f->name,
-		     end - s > 40 ? 40 : (int)(end - s), s, why, f->least, f->most);
+		     (int)bf_utf8_cut(s, (size_t)(end - s), 40), s, why, f->least, f->most);
 	return false;
 }
 

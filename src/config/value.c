@@ -115,13 +115,13 @@ static bool value_set_number(void *field, const struct config_key *k, const char
 
 	if (!value_number(k->type, text, &d))
 		return value_refuse(why, size, "must be %s, not \"%.*s\"", value_form(k->type),
-				    VALUE_SHOWN, text);
+				    BF_CUT(text, VALUE_SHOWN));
 	/* a hair of tolerance: 1/h is not exactly 1.0 / 3600 */
 	if (d < k->least - 1e-9 || d > k->most + 1e-9) {
 		value_bound(k, k->least, least, sizeof(least));
 		value_bound(k, k->most, most, sizeof(most));
 		return value_refuse(why, size, "must be between %s and %s, not %.*s", least, most,
-				    VALUE_SHOWN, text);
+				    BF_CUT(text, VALUE_SHOWN));
 	}
 	if (k->type == CONFIG_INT)
 		*(int *)field = (int)d;
@@ -151,7 +151,7 @@ static bool value_set_order(struct bf_config *c, const char *text, char *why, si
 				why, size,
 				"must list isbndb, google_books, open_library, archive_org "
 				"or wikidata, separated by commas, not \"%.*s\"",
-				len < VALUE_SHOWN ? (int)len : VALUE_SHOWN, s);
+				(int)bf_utf8_cut(s, len, VALUE_SHOWN), s);
 		for (int i = 0; i < n; i++)
 			if (order[i] == (enum bf_provider_id)p)
 				return value_refuse(why, size, "lists %s twice", name);
@@ -235,8 +235,8 @@ static const char *value_check_string(const struct config_key *k, const char *te
 /* Writes the words of a key as a choice. */
 static bool value_refuse_word(const struct config_key *k, const char *text, char *why, size_t size)
 {
-	return value_refuse(why, size, "must be one of %s, not \"%.*s\"", k->words, VALUE_SHOWN,
-			    text);
+	return value_refuse(why, size, "must be one of %s, not \"%.*s\"", k->words,
+			    BF_CUT(text, VALUE_SHOWN));
 }
 
 /* Stores a string. */
@@ -272,8 +272,8 @@ bool value_set(struct bf_config *c, struct config_place at, const char *text, ch
 		return value_set_order(c, text, why, size);
 	if (k->type == CONFIG_BOOL)
 		return value_bool(text, field) ||
-			value_refuse(why, size, "must be true or false, not \"%.*s\"", VALUE_SHOWN,
-				     text);
+			value_refuse(why, size, "must be true or false, not \"%.*s\"",
+				     BF_CUT(text, VALUE_SHOWN));
 	if (k->type != CONFIG_LEVEL && k->type != CONFIG_CHOICE)
 		return value_set_number(field, k, text, why, size);
 	word = value_word(k->words, text);

@@ -160,7 +160,7 @@ static void not_asked(struct ask *a, const struct bf_error *err)
 	for (size_t i = 0; i < a->n; i++) {
 		struct item *it = a->items[i];
 
-		snprintf(it->failure, sizeof it->failure, "%.190s", err->text);
+		snprintf(it->failure, sizeof it->failure, "%.*s", BF_CUT(err->text, 190));
 		it->asked[a->provider] = how;
 		if (how == ASKED_NOT)
 			item_raise(it, IEV_RELEASE);
@@ -213,7 +213,7 @@ static void answered(void *ctx, const struct bf_error *err, const struct bf_reco
 		a->fetched[i].what = BF_FETCH_FAILED;
 		a->fetched[i].reason = bf_arena_strdup(a->batch->arena, err->text);
 		a->fetched[i].latency_ms = latency_ms;
-		snprintf(a->items[i]->failure, sizeof a->items[i]->failure, "%.190s", err->text);
+		snprintf(a->items[i]->failure, sizeof a->items[i]->failure, "%.*s", BF_CUT(err->text, 190));
 	}
 	store_answer(a);
 }

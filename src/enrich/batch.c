@@ -44,7 +44,7 @@ static void begin(struct item *it)
 	}
 	read = bf_isbn_canon(it->row.key, strlen(it->row.key), it->isbn13);
 	if (read != BF_ISBN_OK)
-		item_hopeless(it, "\"%.60s\" is not an ISBN", it->row.key);
+		item_hopeless(it, "\"%.*s\" is not an ISBN", BF_CUT(it->row.key, 60));
 	else if (strcmp(it->isbn13, it->row.key) != 0)
 		item_raise(it, IEV_MISSPELT);
 	else

@@ -29,8 +29,8 @@ static void walked(void *ctx, const struct bf_error *err, const struct bf_resolv
 		it->enhanced.record_json = bf_arena_strdup(arena, r->record_json);
 		item_raise(it, IEV_FOUND);
 	} else if (r->failed) {
-		item_fail(it, "a provider failed while the work was looked up: %.180s",
-			r->answers_json);
+		item_fail(it, "a provider failed while the work was looked up: %.*s",
+			BF_CUT(r->answers_json, 180));
 	} else if (r->state == BF_CAND_UNAVAILABLE) {
 		bf_provider_standing(it->batch->e->providers, BF_ISBNDB, &wait);
 		item_block(it, BF_ISBNDB, wait > 60000 ? wait : 60000,

@@ -75,7 +75,8 @@ void circuit_failure(struct lane *lane, const char *reason)
 	if (ms > OPEN_MAX_MS)
 		ms = OPEN_MAX_MS;
 	c->opened++;
-	snprintf(text, sizeof text, "circuit open after %d failures: %.100s", c->failures, reason);
+	snprintf(text, sizeof text, "circuit open after %d failures: %.*s", c->failures,
+		BF_CUT(reason, 100));
 	circuit_close_for(lane, BF_CLOSURE_CIRCUIT, ms, text);
 }
 

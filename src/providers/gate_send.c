@@ -49,16 +49,15 @@ static void turn_off(struct gate_call *call, const char *what, const char *reaso
 	struct lane *lane = call->lane;
 	struct bf_error err;
 
-	bf_error_set(&err, BF_ERR_REFUSED, "%s: %s: %s", lane->ops->label, what,
-		reason ? reason : "no reason given");
+	reason = reason ? reason : "no reason given";
+	bf_error_set(&err, BF_ERR_REFUSED, "%s: %s: %s", lane->ops->label, what, reason);
 	if (call->ask.own_model) { /* the job's own choice of model is not the provider's fault */
 		err.class = BF_ERR_PERMANENT;
 		call_end(call, &err, NULL);
 		return;
 	}
 	if (!lane->off[0]) {
-		snprintf(lane->off, sizeof lane->off, "%s: %.150s", what,
-			reason ? reason : "no reason given");
+		snprintf(lane->off, sizeof lane->off, "%s: %.*s", what, BF_CUT(reason, 150));
 		bf_log(BF_ERROR,
 			"provider turned off until reload: mend the key, model or credit, then "
 			"send SIGHUP",
@@ -71,11 +70,12 @@ static void turn_off(struct gate_call *call, const char *what, const char *reaso
 static void quota_gone(struct gate_call *call, const struct provider_answer *answer)
 {
 	struct lane *lane = call->lane;
+	const char *reason = answer->reason ? answer->reason : "";
 	struct bf_error err;
 	char text[200];
 
-	snprintf(text, sizeof text, "daily quota exceeded says the provider: %.120s",
-		answer->reason ? answer->reason : "");
+	snprintf(text, sizeof text, "daily quota exceeded says the provider: %.*s",
+		BF_CUT(reason, 120));
 	bf_log(BF_WARN, "quota gone although our count says otherwise",
 		BF_S("provider", bf_provider_names[lane->ops->id]),
 		BF_I("our_count", lane->figures.quota_used),

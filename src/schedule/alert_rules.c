@@ -196,8 +196,8 @@ static void rule_stuck(const struct alert_view *v, struct alert_list *l)
 		first = first != NULL ? first : m;
 		if (n++ < 5)
 			len += (size_t)snprintf(text + len, sizeof(text) - len,
-				"%s%04d-%02d (%s of %.80s, %s without progress)", n > 1 ? ", " : "",
-				m->year, m->month, m->b ? "stuck" : "orphan", m->text,
+				"%s%04d-%02d (%s of %.*s, %s without progress)", n > 1 ? ", " : "",
+				m->year, m->month, m->b ? "stuck" : "orphan", BF_CUT(m->text, 80),
 				span(l, m->age_s));
 	}
 	if (first == NULL)
