@@ -18,6 +18,8 @@ struct bf_store;
  * borrowed. instance: the name written wherever work is claimed. */
 struct bf_store *bf_store_new(struct bf_loop *, struct bf_pg *pool, struct bf_pg *locks, const char *instance);
 void bf_store_free(struct bf_store *);
+/* How a session of its own is had for a long look (verify), which then holds up nothing else. Copied. */
+void bf_store_aside(struct bf_store *, const char *conninfo, int64_t connect_timeout_ms);
 
 enum bf_store_outcome { BF_STORE_DONE, BF_STORE_NOT_MINE, BF_STORE_REFUSED };	/* REFUSED: wrong state, or nothing granted */
 typedef void bf_store_done(void *ctx, const struct bf_error *err, enum bf_store_outcome);
@@ -43,7 +45,7 @@ struct bf_totals { int pending, processing, completed, failed, retry, total; };
 struct bf_month_brief {			/* as listed by schedule, stats and the grid */
 	int year, month; char status[12], stage[16]; int books_generated, isbns_resolved, isbns_queued;
 	double resolution_rate;		/* < 0: NULL */
-	int retry_count; const char *error_message; int gemini_calls, xai_calls, isbndb_calls; double cost_usd;
+	int retry_count, batch_size; const char *error_message; int gemini_calls, xai_calls, isbndb_calls; double cost_usd;
 	char prompt_variant[40], owner[80], started_at[32], completed_at[32], next_attempt_at[32];	/* "" NULL */
 };
 struct bf_claim { const struct bf_month_row *rows; const struct bf_month_brief *briefs; int n, skipped; struct bf_totals totals; };
@@ -160,6 +162,7 @@ struct bf_pulse {
 	/* our queue: pending (counting stops at 100000), of those waiting for a later time, in processing, failed (same stop); the age
 	 * of the oldest pending item, 0 for none */
 	int64_t queue_depth, queue_waiting, queue_processing, queue_failed, queue_oldest_s;
+	int64_t books_generated, isbns_resolved, isbns_queued;	/* sums over all months */
 	int64_t isbndb_used; int isbndb_limit_seen;
 };
 typedef void bf_store_pulse_done(void *ctx, const struct bf_error *err, const struct bf_pulse *);
@@ -261,6 +264,12 @@ struct bf_op *bf_store_pause(struct bf_store *, bool paused, const char *note, c
 enum bf_operator_action { BF_OPERATOR_RETRY, BF_OPERATOR_CANCEL, BF_OPERATOR_RESET };
 /* DONE, REFUSED (wrong state: status in the JSON view tells), NOT_MINE (no such month). */
 struct bf_op *bf_store_operator(struct bf_store *, enum bf_operator_action, int year, int month, bf_store_done *, void *ctx);
+/* Many at once: completed ones are reset, those in retry or failed become due; the others are never touched. What is NULL or 0
+ * matches any; refused_by: the AI whose newest answer was no list of books. dry_run only tells which. */
+struct bf_again { const char *status, *refused_by; int rate_below, year_low, year_high, limit; bool dry_run; };
+struct bf_again_reply { int matched, retried, reset; double batch_size; const char *months; };	/* JSON, newest first; NULL: none */
+typedef void bf_store_again_done(void *ctx, const struct bf_error *err, const struct bf_again_reply *);
+struct bf_op *bf_store_again(struct bf_store *, const struct bf_again *, bf_store_again_done *, void *ctx);
 
 /* ---- views: JSON made by PostgreSQL, in the shapes of contract 3; NULL json: not found ---- */
 struct bf_op *bf_store_stats_json(struct bf_store *, bf_store_json_done *, void *ctx);
@@ -340,16 +349,32 @@ struct bf_why {
 };
 typedef void bf_store_why_done(void *ctx, const struct bf_error *err, const struct bf_why *);
 struct bf_op *bf_store_why(struct bf_store *, int year, int month, int year_low, int year_high, bf_store_why_done *, void *ctx);
-struct bf_plan_figures { int64_t months; const char *since; double seconds;	/* completed in the last 30 days; of one, on average */
-	int64_t calls[BF_NPROVIDERS], units[BF_NPROVIDERS], used[BF_NPROVIDERS]; double cost_usd[BF_NPROVIDERS]; };	/* in 30 days; used: today */
+struct bf_plan_figures { int64_t months; const char *since; double seconds, batch_size;	/* completed in the last 30 days; of one, on average */
+	int64_t calls[BF_NPROVIDERS], units[BF_NPROVIDERS], used[BF_NPROVIDERS], reset_in_s[BF_NPROVIDERS]; double cost_usd[BF_NPROVIDERS]; };	/* in 30 days; used: today */
 typedef void bf_store_plan_done(void *ctx, const struct bf_error *err, const struct bf_plan_figures *);
 struct bf_op *bf_store_plan_figures(struct bf_store *, bf_store_plan_done *, void *ctx);
+/* All that a page shows, of one moment. The JSON is PostgreSQL's; times in microseconds since 1970, 0: none. */
+struct bf_overview_ask { struct bf_quota_limits limits; int instance_id, year_low, year_high; };
+struct bf_overview {
+	const char *now, *stats, *queue, *months, *instances, *alerts, *paused;	/* months: rows; the lists and paused may be NULL */
+	const char *pause_note, *retry_reason;		/* of the retry that is due first */
+	int64_t db_wall_us, last_event, pause_until_us, retry_first_us, retry_last_us;
+	int total, pending, pending_within, processing, completed, failed, retry, retries_due;	/* within: the years asked about */
+	int live, holders, in_flight, left_behind, older;	/* instances alive; those that hold months; months held, and those held by nobody */
+	double cost_usd, left_batch_size;
+	struct { const char *quota, *today; } provider[BF_NPROVIDERS];
+	struct bf_plan_figures plan;
+};
+typedef void bf_store_overview_done(void *ctx, const struct bf_error *err, const struct bf_overview *);
+struct bf_op *bf_store_overview(struct bf_store *, const struct bf_overview_ask *, bf_store_overview_done *, void *ctx);
 struct bf_check { const char *name; int64_t checked, errors, warnings; };
 struct bf_finding { const char *check; bool error; const char *subject, *text, *remedy; };
 struct bf_findings { const struct bf_check *checks; int n_checks; const struct bf_finding *v; int n;	/* n <= 500, errors first; totals true */
 	int year_low, year_high; int64_t db_wall_us; };
-struct bf_verify { int year_low, year_high; bool asked; int64_t stuck_after_ms, events_ms; };	/* asked: the years were named, so each must be there */
+struct bf_verify { int year_low, year_high; bool asked; int64_t stuck_after_ms, events_ms, limit_ms; };	/* asked: the years were named, so each must be there */
 typedef void bf_store_findings_done(void *ctx, const struct bf_error *err, const struct bf_findings *);
+/* All checks see one state of the database. One look at a time, and at most limit_ms (err sqlstate 57014); err REFUSED: another is under way. */
+#define BF_VERIFY_LIMIT_MS 100000
 struct bf_op *bf_store_verify(struct bf_store *, const struct bf_verify *, bf_store_findings_done *, void *ctx);
 struct bf_op *bf_store_doctor(struct bf_store *, int connections, bf_store_findings_done *, void *ctx);
 

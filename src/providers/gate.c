@@ -513,6 +513,17 @@ struct gate_call *gate_start_take(struct bf_providers *p, const struct gate_ask 
 	return call;
 }
 
+struct gate_spent gate_spent(const struct gate_call *call)
+{
+	struct gate_spent spent = { .tries = call->tries };
+
+	if (call->tries > 0)
+		spent.latency_ms = (int64_t)((bf_now_us() - call->first_sent_us) / 1000);
+	if (needs_reservation(call->lane))
+		spent.units = call->tries * call->units;
+	return spent;
+}
+
 void gate_init(struct bf_providers *p)
 {
 	for (int i = 0; i < BF_NPROVIDERS; i++) {

@@ -64,6 +64,9 @@ typedef void gate_done(void *ctx, const struct bf_error *err, const struct provi
 struct gate_ask { enum bf_provider_id provider; struct bf_month_ref ref; bool dry_run, own_model, once; struct provider_ask ask; };
 struct gate_call *gate_start_take(struct bf_providers *, const struct gate_ask *, struct bf_arena **, gate_done *, void *ctx);
 void gate_cancel(struct gate_call *);
+/* What a call has cost until now, all tries together; while it is under way and in its done. */
+struct gate_spent { int64_t latency_ms; int units, tries; };
+struct gate_spent gate_spent(const struct gate_call *);
 void gate_init(struct bf_providers *);
 void gate_release(struct bf_providers *);
 void gate_drain(struct bf_providers *);

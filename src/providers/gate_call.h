@@ -14,7 +14,7 @@ struct gate_call {
 	int      units;			/* what one try costs: 1, one per ISBN of a bulk call, 0 for asking after limits */
 	bool     reserved;		/* its units are counted and not yet sent */
 	bool     probe;			/* decides the circuit */
-	uint64_t queued_us, sent_us;
+	uint64_t queued_us, sent_us, first_sent_us;
 	int64_t  timeout_ms;		/* of the request under way */
 	struct bf_op *op;		/* the HTTP request, or the rest between two tries */
 	struct bf_error failure;	/* while ENDING: what the asker will hear */

@@ -308,8 +308,9 @@ static void launch(struct gate_call *call, const struct provider_request *built)
 	TAILQ_INSERT_TAIL(&lane->sent, call, link);
 	lane->n_sent++;
 	call->reserved = false;
-	call->tries++;
 	call->sent_us = bf_now_us();
+	if (call->tries++ == 0)
+		call->first_sent_us = call->sent_us;
 	call->timeout_ms = req.timeout_ms;
 	call->op = bf_http_start(lane->p->http, &req, http_done, call);
 }

@@ -36,6 +36,8 @@ struct resolve {
 	int pos;               /* in the order of the chain */
 	struct bf_buf answers; /* what each provider said, growing */
 	struct bf_jw jw;
+	const char *from;        /* of the answer being judged: request, shared, cache; NULL: nobody was asked */
+	struct gate_spent spent; /* on it */
 	char *record_json;
 	struct bf_resolved result;
 	bool answered; /* some provider gave a definite answer */
@@ -56,6 +58,24 @@ static void note_begin(struct resolve *r, enum bf_provider_id provider, const ch
 	bf_jw_str(&r->jw, outcome);
 }
 
+/* Where the answer came from, and what that took. Who shares a request has spent nothing of his own. */
+static void note_end(struct resolve *r)
+{
+	if (r->from) {
+		bf_jw_key(&r->jw, "from");
+		bf_jw_str(&r->jw, r->from);
+	}
+	if (r->from && r->spent.latency_ms >= 0) {
+		bf_jw_key(&r->jw, "latency_ms");
+		bf_jw_int(&r->jw, r->spent.latency_ms);
+		bf_jw_key(&r->jw, "units");
+		bf_jw_int(&r->jw, r->spent.units);
+		bf_jw_key(&r->jw, "tries");
+		bf_jw_int(&r->jw, r->spent.tries);
+	}
+	bf_jw_end_obj(&r->jw);
+}
+
 static void note(
 	struct resolve *r, enum bf_provider_id provider, const char *outcome, const char *reason)
 {
@@ -64,7 +84,7 @@ static void note(
 		bf_jw_key(&r->jw, "reason");
 		bf_jw_str(&r->jw, reason);
 	}
-	bf_jw_end_obj(&r->jw);
+	note_end(r);
 }
 
 static void note_hit(struct resolve *r, enum bf_provider_id provider, const char *outcome,
@@ -83,7 +103,7 @@ static void note_hit(struct resolve *r, enum bf_provider_id provider, const char
 		bf_jw_key(&r->jw, "why");
 		bf_jw_str(&r->jw, why);
 	}
-	bf_jw_end_obj(&r->jw);
+	note_end(r);
 }
 
 /* The record as it is kept for enrichment; NULL when it fits no form. */
@@ -255,10 +275,21 @@ static void flight_free(struct flight *f)
 	free(f);
 }
 
+/* What the answer that has come took; the one who joined shares it. */
+static void judge_as(struct resolve *r, const struct gate_spent *spent)
+{
+	r->spent = *spent;
+	if (strcmp(r->from, "shared") == 0)
+		r->spent.units = r->spent.tries = 0;
+	if (spent->tries == 0)
+		r->from = NULL;
+}
+
 static void landed(void *ctx, const struct bf_error *err, const struct provider_answer *answer)
 {
 	struct flight *f = ctx;
 	enum bf_provider_id provider = f->provider;
+	struct gate_spent spent = gate_spent(f->call);
 	struct waiters waiters;
 	struct resolve *r;
 
@@ -268,6 +299,7 @@ static void landed(void *ctx, const struct bf_error *err, const struct provider_
 	while ((r = LIST_FIRST(&waiters))) {
 		LIST_REMOVE(r, link);
 		r->flight = NULL;
+		judge_as(r, &spent);
 		if (!err && judge_records(r, provider, answer))
 			continue;
 		if (err)
@@ -323,6 +355,8 @@ static bool use_cache(struct resolve *r, enum bf_provider_id provider)
 
 	if (!c->known)
 		return false;
+	r->from = "cache";
+	r->spent = (struct gate_spent){ .latency_ms = -1 };
 	r->p->lane[provider].figures.cache_hits++;
 	r->answered = true;
 	if (!c->hit || c->confidence < r->p->config->resolution.min_confidence) {
@@ -350,6 +384,7 @@ static bool skip(struct resolve *r, enum bf_provider_id provider)
 	}
 	if (!why)
 		return false;
+	r->from = NULL;
 	note(r, provider, "skipped", why);
 	if (out_of_units)
 		r->skipped_quota = true;
@@ -377,7 +412,9 @@ static void walk(struct resolve *r)
 		f = flight_find(r->p, provider, r->cand);
 		if (f) {
 			r->p->lane[provider].figures.shared++;
+			r->from = "shared";
 		} else {
+			r->from = "request";
 			if (provider == BF_ISBNDB && r->budget && *r->budget > 0)
 				(*r->budget)--;
 			f = flight_launch(r, provider);

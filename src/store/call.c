@@ -8,6 +8,7 @@
  * done.
  */
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -54,6 +55,9 @@ void bf_store_free(struct bf_store *s)
 	if (s == NULL)
 		return;
 	bf_op_cancel(s->mark_op);
+	if (s->aside_conninfo != NULL)	/* it may hold a password */
+		explicit_bzero(s->aside_conninfo, strlen(s->aside_conninfo));
+	free(s->aside_conninfo);
 	while ((c = TAILQ_FIRST(&s->calls)) != NULL)
 		call_free(c);
 	free(s);
@@ -99,7 +103,10 @@ static void call_refused(void *ctx)
 	struct call *c = ctx;
 	struct bf_error err;
 
-	bf_error_set(&err, BF_ERR_BUG, "store: cannot send: %s", c->why);
+	if (c->too_many)
+		bf_error_set(&err, BF_ERR_REFUSED, "%s", c->why);
+	else
+		bf_error_set(&err, BF_ERR_BUG, "store: cannot send: %s", c->why);
 	c->read(c, &err, NULL, 0);
 	call_free(c);
 }
@@ -127,6 +134,90 @@ struct bf_op *call_query(
 struct bf_op *call_batch(struct call *c, struct bf_pg *pg, const struct bf_pg_call *calls, int n)
 {
 	return bf_pg_batch(pg, calls, n, call_done, c);
+}
+
+/* A long look: its session, and how long it may take as a whole. */
+struct aside {
+	struct bf_op op;
+	struct bf_pg *pg;
+	struct bf_op *batch, *timer;
+	struct call *call;
+};
+
+/* Its session goes, and with it the statement that still runs there. */
+static void aside_end(struct aside *a, struct bf_store *s)
+{
+	bf_op_cancel(a->timer);
+	bf_op_cancel(a->batch);
+	bf_pg_free(a->pg);
+	if (s->aside == a)
+		s->aside = NULL;
+	free(a);
+}
+
+static void aside_cancel(struct bf_op *op)
+{
+	struct aside *a = bf_container_of(op, struct aside, op);
+	struct call *c = a->call;
+
+	aside_end(a, c->store);
+	call_free(c);
+}
+
+static void aside_done(void *ctx, const struct bf_error *err, PGresult *const *results, int n)
+{
+	struct aside *a = ctx;
+	struct bf_store *s = a->call->store;
+
+	a->batch = NULL;
+	s->aside = NULL;
+	call_done(a->call, err, results, n);
+	aside_end(a, s);
+}
+
+/* The time is up for all statements together; each alone has the server's limit. */
+static void aside_late(void *ctx)
+{
+	struct aside *a = ctx;
+	struct bf_error err;
+
+	a->timer = NULL;
+	bf_op_cancel(a->batch);
+	bf_error_set(&err, BF_ERR_REFUSED, "the look took too long");
+	snprintf(err.sqlstate, sizeof(err.sqlstate), "57014");
+	aside_done(a, &err, NULL, 0);
+}
+
+struct bf_op *call_aside(struct call *c, int64_t limit_ms, const struct bf_pg_call *calls, int n)
+{
+	struct bf_store *s = c->store;
+	const struct bf_pg_config config = { .conninfo = s->aside_conninfo,
+		.application_name = "backfilld verify",
+		.sessions = 1,
+		.statement_timeout_ms = limit_ms,
+		.connect_timeout_ms = s->aside_connect_ms,
+		.keepalive = true };
+	struct aside *a;
+
+	c->too_many = s->aside != NULL;
+	if (s->aside != NULL)
+		return call_refuse(c, "A look like this is under way: wait for its answer");
+	if (s->aside_conninfo == NULL)
+		return call_refuse(c, "no session of its own");
+	a = bf_xcalloc(1, sizeof(*a));
+	a->op.cancel = aside_cancel;
+	a->call = c;
+	a->pg = bf_pg_new(s->loop, &config);
+	a->timer = bf_timer_start(s->loop, limit_ms, aside_late, a);
+	a->batch = bf_pg_batch(a->pg, calls, n, aside_done, a);
+	s->aside = a;
+	return &a->op;
+}
+
+void bf_store_aside(struct bf_store *s, const char *conninfo, int64_t connect_timeout_ms)
+{
+	s->aside_conninfo = bf_xstrdup(conninfo);
+	s->aside_connect_ms = connect_timeout_ms;
 }
 
 struct bf_op *call_pair(struct call *c, struct bf_pg *pg, const struct bf_pg_stmt *first,

@@ -45,12 +45,15 @@ struct call {
 		bf_store_events_done *events;
 		bf_store_why_done *why;
 		bf_store_plan_done *plan;
+		bf_store_overview_done *overview;
+		bf_store_again_done *again;
 		bf_store_findings_done *findings;
 	} tell;
 	void *ctx;
 	struct bf_arena *arena;			/* what the reply is read into */
 	uint64_t started_us;
 	const char *why;			/* it could not be sent; static */
+	bool too_many;				/* because there is one like it already */
 	/* remembered by some calls for their reader */
 	enum bf_provider_id provider;
 	struct bf_candidate *candidates;	/* borrowed from the asker */
@@ -68,6 +71,9 @@ struct bf_store {
 	int owner_id;				/* of the last hello; 0 before */
 	uint64_t quota_row_until_us[BF_NPROVIDERS]; /* today's row is known to exist until then */
 	struct bf_op *mark_op;
+	char *aside_conninfo;			/* NULL: no long looks */
+	int64_t aside_connect_ms;
+	struct aside *aside;			/* the long look under way */
 	TAILQ_HEAD(, call) calls;
 };
 
@@ -78,6 +84,8 @@ struct bf_op *call_query(struct call *, struct bf_pg *, const struct bf_pg_stmt 
 struct bf_op *call_pair(struct call *, struct bf_pg *, const struct bf_pg_stmt *, struct params *,
 			const struct bf_pg_stmt *, struct params *);
 struct bf_op *call_batch(struct call *, struct bf_pg *, const struct bf_pg_call *, int n);
+/* On a session of its own, made for it and ended after it; a second one meanwhile is refused. */
+struct bf_op *call_aside(struct call *, int64_t limit_ms, const struct bf_pg_call *calls, int n);
 /* Ends it with an error instead, from the loop. */
 struct bf_op *call_refuse(struct call *, const char *why);
 /* Arrays of years, months and fences, three parameters. */
@@ -85,6 +93,11 @@ void call_refs(struct params *, const struct bf_month_ref *, int n);
 
 /* Readers shared by many: an outcome in the first column; refs; a count; JSON. */
 call_reader call_read_outcome, call_read_lost, call_read_count, call_read_json;
+
+/* What months cost of late: the columns of a row per provider. */
+void call_read_plan(struct bf_plan_figures *, const PGresult *);
+/* The parameters of the providers' limits: names, daily limits and reserves. */
+void call_limits(struct params *, const struct bf_quota_limits *);
 
 /* Columns by name; NULL, 0 or false when the value is SQL NULL or the column is not there. */
 const char *call_text(const PGresult *, int row, const char *column);

@@ -38,6 +38,7 @@ static void read_brief(struct bf_month_brief *b, const PGresult *r, int i)
 	b->isbns_queued = (int)call_int(r, i, "isbns_queued");
 	b->resolution_rate = call_dbl(r, i, "resolution_rate", -1);
 	b->retry_count = (int)call_int(r, i, "retry_count");
+	b->batch_size = (int)call_int(r, i, "batch_size");
 	b->error_message = call_text(r, i, "error_message");
 	b->gemini_calls = (int)call_int(r, i, "gemini_calls");
 	b->xai_calls = (int)call_int(r, i, "xai_calls");

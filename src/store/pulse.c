@@ -1,6 +1,5 @@
 /*
- * pulse: instances, their locks and the standing questions, all on the lock session; timers, pause
- * and what operators do to months.
+ * pulse: instances, their locks and the standing questions, all on the lock session; timers and pause.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -175,6 +174,9 @@ static void read_beat(struct beat *b, const PGresult *r, int i)
 		read_closure(b, s, va, vb, t);
 	} else if (strcmp(kind, "total") == 0 && s != NULL) {
 		read_total(&p->totals, s, va);
+		p->books_generated += vb;
+		p->isbns_resolved += call_int(r, i, "c");
+		p->isbns_queued += call_int(r, i, "d");
 	} else if (strcmp(kind, "queue") == 0) {
 		p->queue_depth = va;
 		p->queue_waiting = vb;
@@ -274,23 +276,4 @@ struct bf_op *bf_store_pause(struct bf_store *s, bool paused, const char *note, 
 	params_text(&p, note);
 	params_id(&p, until);
 	return call_query(c, s->pool, &sql_pause, &p);
-}
-
-struct bf_op *bf_store_operator(struct bf_store *s, enum bf_operator_action action, int year,
-	int month, bf_store_done *done, void *ctx)
-{
-	static const struct bf_pg_stmt *const stmts[] = {
-		[BF_OPERATOR_RETRY] = &sql_operator_retry,
-		[BF_OPERATOR_CANCEL] = &sql_operator_cancel,
-		[BF_OPERATOR_RESET] = &sql_operator_reset,
-	};
-	struct call *c = call_new(s, call_read_outcome, ctx);
-	struct params p;
-
-	c->tell.done = done;
-	params_init(&p);
-	params_int(&p, year);
-	params_int(&p, month);
-	params_text(&p, s->instance);
-	return call_query(c, s->pool, stmts[action], &p);
 }

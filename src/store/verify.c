@@ -9,6 +9,10 @@
 #define VERIFY_MAX    500
 #define VERIFY_CHECKS 64
 
+/* All statements see the same state, and none of them could change it. */
+static const struct bf_pg_stmt begin = { NULL, "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", 0 };
+static const struct bf_pg_stmt commit = { NULL, "COMMIT", 0 };
+
 /* A list being read. */
 struct reading {
 	struct bf_arena *arena;
@@ -86,6 +90,15 @@ static void read_all(struct call *c, const struct bf_error *err, PGresult *const
 	c->tell.findings(c->ctx, NULL, &r->out);
 }
 
+/* Verify's rows stand between the transaction's beginning and its end. */
+static void read_verify(struct call *c, const struct bf_error *err, PGresult *const *results, int n)
+{
+	if (err != NULL || n < 3)
+		read_all(c, err, NULL, 0);
+	else
+		read_all(c, NULL, results + 1, n - 2);
+}
+
 /* The years, which every statement has as its first two parameters. */
 static void years(struct params *p, const struct bf_verify *ask)
 {
@@ -99,9 +112,10 @@ struct bf_op *bf_store_verify(struct bf_store *s, const struct bf_verify *ask,
 {
 	static const struct bf_pg_stmt *const stmts[] = { &sql_verify_months, &sql_verify_books,
 		&sql_verify_chain, &sql_verify_queue, &sql_verify_catalogue };
-	struct bf_pg_call calls[BF_COUNT(stmts)];
+	struct bf_pg_call calls[BF_COUNT(stmts) + 2] = { [0] = { &begin, NULL },
+		[BF_COUNT(stmts) + 1] = { &commit, NULL } };
 	struct params p[BF_COUNT(stmts)];
-	struct call *c = call_new(s, read_all, ctx);
+	struct call *c = call_new(s, read_verify, ctx);
 	struct bf_op *op;
 	bool fine = true;
 
@@ -112,10 +126,10 @@ struct bf_op *bf_store_verify(struct bf_store *s, const struct bf_verify *ask,
 	params_int(&p[0], ask->stuck_after_ms);
 	params_int(&p[2], ask->events_ms);
 	for (size_t i = 0; i < BF_COUNT(stmts); i++) {
-		calls[i] = (struct bf_pg_call){ stmts[i], params_values(&p[i]) };
-		fine = fine && calls[i].params != NULL && p[i].n == stmts[i]->n_params;
+		calls[i + 1] = (struct bf_pg_call){ stmts[i], params_values(&p[i]) };
+		fine = fine && calls[i + 1].params != NULL && p[i].n == stmts[i]->n_params;
 	}
-	op = fine ? call_batch(c, s->pool, calls, (int)BF_COUNT(calls)) : call_refuse(c, "verify");
+	op = fine ? call_aside(c, ask->limit_ms, calls, (int)BF_COUNT(calls)) : call_refuse(c, "verify");
 	for (size_t i = 0; i < BF_COUNT(stmts); i++)
 		params_release(&p[i]);
 	return op;
@@ -177,5 +191,6 @@ struct bf_op *bf_store_doctor(
 	index_params(&p, c->arena);
 	params_text(&p, BF_VERSION);
 	params_int(&p, connections);
+	TEXTS(&p, (int)store_n_columns, store_columns[i]);
 	return call_query(c, s->pool, &sql_doctor, &p);
 }

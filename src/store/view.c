@@ -53,24 +53,29 @@ struct bf_op *bf_store_job_json(
 	return call_query(json_call(s, done, ctx), s->pool, &sql_job_json, &p);
 }
 
+void call_limits(struct params *p, const struct bf_quota_limits *limits)
+{
+	params_open(p);
+	for (int i = 0; i < BF_NPROVIDERS; i++)
+		params_item_text(p, bf_provider_names[i]);
+	params_close(p);
+	params_open(p);
+	for (int i = 0; i < BF_NPROVIDERS; i++)
+		params_item_int(p, limits->daily_limit[i]);
+	params_close(p);
+	params_open(p);
+	for (int i = 0; i < BF_NPROVIDERS; i++)
+		params_item_int(p, limits->reserve[i]);
+	params_close(p);
+}
+
 struct bf_op *bf_store_quota_json(struct bf_store *s, const struct bf_quota_limits *limits,
 	bf_store_json_done *done, void *ctx)
 {
 	struct params p;
 
 	params_init(&p);
-	params_open(&p);
-	for (int i = 0; i < BF_NPROVIDERS; i++)
-		params_item_text(&p, bf_provider_names[i]);
-	params_close(&p);
-	params_open(&p);
-	for (int i = 0; i < BF_NPROVIDERS; i++)
-		params_item_int(&p, limits->daily_limit[i]);
-	params_close(&p);
-	params_open(&p);
-	for (int i = 0; i < BF_NPROVIDERS; i++)
-		params_item_int(&p, limits->reserve[i]);
-	params_close(&p);
+	call_limits(&p, limits);
 	return call_query(json_call(s, done, ctx), s->pool, &sql_quota_json, &p);
 }
 

@@ -54,25 +54,33 @@ struct bf_op *bf_store_why(struct bf_store *s, int year, int month, int year_low
 	return call_query(c, s->pool, &sql_why, &p);
 }
 
-/* A row per provider, in order. */
+void call_read_plan(struct bf_plan_figures *f, const PGresult *r)
+{
+	for (int i = 0; i < PQntuples(r); i++) {
+		int id = bf_provider_by_name(call_text(r, i, "provider"));
+
+		f->months = call_int(r, i, "months");
+		f->since = call_text(r, i, "since");
+		f->seconds = call_dbl(r, i, "seconds", 0);
+		f->batch_size = call_dbl(r, i, "batch_size", 0);
+		if (id < 0)
+			continue;
+		f->calls[id] = call_int(r, i, "calls");
+		f->units[id] = call_int(r, i, "units");
+		f->used[id] = call_int(r, i, "used");
+		f->reset_in_s[id] = call_int(r, i, "reset_in_s");
+		f->cost_usd[id] = call_dbl(r, i, "cost", 0);
+	}
+}
+
+/* What months cost of late, and nothing else. */
 static void read_plan(struct call *c, const struct bf_error *err, PGresult *const *results, int n)
 {
 	const PGresult *r = err == NULL && n > 0 ? results[0] : NULL;
 	struct bf_plan_figures f = { 0 };
 
-	for (int i = 0; r != NULL && i < PQntuples(r); i++) {
-		int id = bf_provider_by_name(call_text(r, i, "provider"));
-
-		f.months = call_int(r, i, "months");
-		f.since = call_text(r, i, "since");
-		f.seconds = call_dbl(r, i, "seconds", 0);
-		if (id < 0)
-			continue;
-		f.calls[id] = call_int(r, i, "calls");
-		f.units[id] = call_int(r, i, "units");
-		f.used[id] = call_int(r, i, "used");
-		f.cost_usd[id] = call_dbl(r, i, "cost", 0);
-	}
+	if (r != NULL)
+		call_read_plan(&f, r);
 	c->tell.plan(c->ctx, err, r != NULL ? &f : NULL);
 }
 

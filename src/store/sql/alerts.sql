@@ -166,15 +166,20 @@ ORDER BY id, event
 SELECT key, severity, count(*) AS n FROM backfill_alerts WHERE cleared_at IS NULL
 GROUP BY key, severity ORDER BY key, severity
 
+-- part: alert_fields
+'id', a.id, 'key', a.key, 'subject', a.subject,
+'severity', a.severity, 'summary', a.summary, 'action', a.action, 'raised_at',
+backfill_time(a.raised_at), 'cleared_at', backfill_time(a.cleared_at),
+'updated_at', backfill_time(a.updated_at), 'instance', a.instance, 'delivered', (
+	SELECT bool_and(d.delivered_at IS NOT NULL)
+	FROM backfill_alert_deliveries d WHERE d.alert_id = a.id)
+
 -- Open ones first, the newest first; then those cleared in the last seven days.
 -- name: alerts_json
 SELECT json_build_object('alerts', coalesce((
-	SELECT json_agg(json_build_object('id', a.id, 'key', a.key, 'subject', a.subject,
-		'severity', a.severity, 'summary', a.summary, 'action', a.action, 'raised_at',
-		backfill_time(a.raised_at), 'cleared_at', backfill_time(a.cleared_at),
-		'updated_at', backfill_time(a.updated_at), 'instance', a.instance, 'delivered', (
-			SELECT bool_and(d.delivered_at IS NOT NULL)
-			FROM backfill_alert_deliveries d WHERE d.alert_id = a.id))
+	SELECT json_agg(json_build_object(
+		-- use: alert_fields
+		)
 		ORDER BY a.cleared_at IS NOT NULL, a.cleared_at DESC, a.id DESC)
 	FROM (
 		SELECT * FROM backfill_alerts

@@ -111,8 +111,8 @@ WITH counts AS MATERIALIZED (
 	ORDER BY year DESC, month DESC
 	LIMIT $1::int
 )
-SELECT m.year, m.month, m.stage, m.retry_count, m.isbndb_calls, m.status, m.books_generated,
-	m.isbns_resolved, m.isbns_queued, m.resolution_rate, m.error_message, m.gemini_calls,
+SELECT m.year, m.month, m.stage, m.retry_count, m.batch_size, m.isbndb_calls, m.status,
+	m.books_generated, m.isbns_resolved, m.isbns_queued, m.resolution_rate, m.error_message, m.gemini_calls,
 	m.xai_calls, m.cost_usd, m.owner, m.prompt_variant AS own_variant,
 	backfill_time(m.started_at) AS started_at, backfill_time(m.completed_at) AS completed_at,
 	backfill_time(m.next_attempt_at) AS next_attempt_at, c.*, 0 AS skipped, NULL::text AS paused

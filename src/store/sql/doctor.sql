@@ -1,7 +1,7 @@
 -- What is wrong around the program: the server's settings, its sessions, the objects of the schema.
 
 -- $1: names of all indexes that the migrations make; $2: this program's version; $3: connections of one
--- instance. Rows have the form of verify's.
+-- instance; $4: all columns, as table.column. Rows have the form of verify's.
 -- name: doctor
 WITH wanted AS MATERIALIZED (
 	SELECT unnest($1::text[]) AS name
@@ -17,6 +17,13 @@ WITH wanted AS MATERIALIZED (
 	JOIN pg_class c ON c.oid = to_regclass(quote_ident(w.name))
 	JOIN pg_index i ON i.indexrelid = c.oid AND NOT (i.indisvalid AND i.indisready)
 	UNION ALL
+	SELECT 'columns', 'error', name, 'the column is missing',
+		'As the owner: add it as its migration does (grep for its name in migrations/); what stood in it is in a backup.'
+	FROM unnest($4::text[]) AS name
+	WHERE NOT EXISTS (
+		SELECT FROM pg_attribute a WHERE a.attrelid = to_regclass(split_part(name, '.', 1))
+			AND a.attname = split_part(name, '.', 2) AND NOT a.attisdropped)
+	UNION ALL
 	SELECT 'extension', 'error', 'pg_trgm', 'the extension is missing: titles and names are not found by similarity',
 		'As a superuser in this database: CREATE EXTENSION pg_trgm; then run: backfilld migrate'
 	WHERE NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_trgm')
@@ -26,11 +33,11 @@ WITH wanted AS MATERIALIZED (
 		'Make a new database with LOCALE ''C.UTF-8'' (TEMPLATE template0), dump this one and restore it there.'
 	FROM pg_database d WHERE d.datname = current_database() AND d.datctype IN ('C', 'POSIX')
 	UNION ALL
+	-- synchronous_commit = off is not among them: the program's sessions turn it on
 	SELECT 'server', s.severity, s.name, format('%s is off: %s', s.name, s.what), format('ALTER SYSTEM SET %s = on; SELECT pg_reload_conf();', s.name)
 	FROM (VALUES
 		('fsync', 'error', 'a crash of the server may destroy the database'),
 		('full_page_writes', 'error', 'a crash of the server may destroy pages'),
-		('synchronous_commit', 'warning', 'a crash of the server may lose what was acknowledged: answers are bought again, quotas counted too low'),
 		('autovacuum', 'error', 'tables grow without end and plans get worse'),
 		('track_counts', 'error', 'autovacuum does not work without it')) AS s (name, severity, what)
 	WHERE current_setting(s.name) = 'off'
@@ -89,7 +96,7 @@ WITH wanted AS MATERIALIZED (
 			ELSE 'It opens by itself, after one request that succeeds. If it lasts, ask the provider''s address with curl from this host.' END
 	FROM provider_state WHERE closed_until > now() AND kind <> 'none'
 ), checks (chk, checked) AS (
-	VALUES ('indexes', (SELECT count(*) FROM wanted)), ('extension', 1), ('locale', 1), ('server', 7),
+	VALUES ('indexes', (SELECT count(*) FROM wanted)), ('columns', cardinality($4::text[])), ('extension', 1), ('locale', 1), ('server', 6),
 		('autovacuum', (SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relnamespace = (
 			SELECT relnamespace FROM pg_class WHERE oid = to_regclass('backfill_log')))),
 		('transactions', (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database())),

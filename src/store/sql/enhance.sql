@@ -168,9 +168,10 @@ WITH asked AS MATERIALIZED (
 		nullif(current_setting('backfill.batch', true), '')::jsonb -> 'months')
 		AS t (id int, new bool, there bool)
 ), figures AS MATERIALIZED (
-	SELECT b.id, a.new, a.there, c.generated, c.resolved
+	SELECT b.id, a.new, a.there, c.generated, c.resolved, c.agreed
 	FROM asked a JOIN backfill_log b ON b.id = a.id, LATERAL (
-		SELECT count(*) AS generated, count(x.isbn13) AS resolved
+		SELECT count(*) AS generated, count(x.isbn13) AS resolved,
+			count(*) FILTER (WHERE cardinality(x.generated_by) > 1) AS agreed
 		FROM backfill_candidates x
 		WHERE x.year = b.year AND x.month = b.month AND x.state <> 'merged') AS c
 	WHERE b.status = 'completed'
@@ -178,7 +179,7 @@ WITH asked AS MATERIALIZED (
 	UPDATE backfill_log b
 	SET books_generated = f.generated, isbns_resolved = f.resolved,
 		resolution_rate = round(100.0 * f.resolved / nullif(f.generated, 0), 2),
-		synthetic_works = f.generated - f.resolved,
+		synthetic_works = f.generated - f.resolved, books_agreed = f.agreed,
 		isbns_queued = least(coalesce(b.isbns_queued, 0) + f.new::int, f.resolved),
 		already_enriched = least(coalesce(b.already_enriched, 0) + f.there::int, f.resolved)
 	FROM figures f

@@ -144,6 +144,9 @@ WITH mine AS MATERIALIZED (
 	SELECT (SELECT count(*) FROM books WHERE keep = id) AS generated,
 		(SELECT count(*) FROM isbns) AS resolved,
 		(SELECT count(*) FROM isbns WHERE enriched) AS enriched,
+		(SELECT count(*) FROM (
+			SELECT FROM books b, unnest(b.generated_by) AS by
+			GROUP BY b.keep HAVING count(DISTINCT by) > 1) AS named) AS agreed,
 		(SELECT count(*) FROM queued) AS queued,
 		(SELECT count(*) FROM merged) AS merged,
 		(SELECT count(*) FROM united) AS united
@@ -154,7 +157,8 @@ WITH mine AS MATERIALIZED (
 		books_generated = f.generated, isbns_resolved = f.resolved,
 		resolution_rate = round(100.0 * f.resolved / nullif(f.generated, 0), 2),
 		isbns_queued = least(m.queued_before + f.queued, f.resolved),
-		already_enriched = f.enriched, synthetic_works = f.generated - f.resolved
+		already_enriched = f.enriched, synthetic_works = f.generated - f.resolved,
+		books_agreed = f.agreed
 	FROM mine m, figures f
 	WHERE b.id = m.id
 	RETURNING b.*, f.merged, f.queued AS newly_queued

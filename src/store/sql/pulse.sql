@@ -131,7 +131,8 @@ SELECT 'closure', ceil(extract(epoch FROM closed_until - now()) * 1000)::bigint,
 	NULL, provider || ' ' || kind, reason
 FROM provider_state WHERE closed_until > now() AND kind <> 'none'
 UNION ALL
-SELECT 'total', count(*), NULL, NULL, NULL, status, NULL FROM backfill_log GROUP BY status
+SELECT 'total', count(*), sum(books_generated), sum(isbns_resolved), sum(isbns_queued), status, NULL
+FROM backfill_log GROUP BY status
 UNION ALL
 SELECT 'queue', (SELECT count(*) FROM (
 		SELECT FROM enrichment_queue WHERE status = 'pending' AND queued_by = 'backfilld'
@@ -183,100 +184,3 @@ INSERT INTO backfill_control (one, paused, note, until) VALUES (true, $1::bool, 
 ON CONFLICT (one) DO UPDATE
 SET paused = excluded.paused, note = excluded.note, until = excluded.until, updated_at = now()
 RETURNING 'done' AS outcome
-
--- What operators do to a month. The fence is raised, so that an owner loses the month and the event
--- has a step.
--- name: operator_retry
-WITH month AS MATERIALIZED (
-	SELECT id, status FROM backfill_log WHERE year = $1::int AND month = $2::int FOR UPDATE
-), moved AS (
-	UPDATE backfill_log b
-	SET status = 'retry', retry_count = least(coalesce(b.retry_count, 0), 4),
-		next_attempt_at = now(), completed_at = NULL, fence = b.fence + 1
-	FROM month m WHERE b.id = m.id AND m.status IN ('retry', 'failed')
-	RETURNING b.*, m.status AS was
-), job AS (
-	UPDATE backfill_jobs j
-	SET status = 'queued', progress = 'waiting for the next attempt', updated_at = now(),
-		completed_at = NULL
-	FROM moved m WHERE j.job_id = m.job_id
-	RETURNING 1
-), event AS (
-	INSERT INTO backfill_events (year, month, fence, step, instance, job_id, from_stage,
-		to_stage, event, detail)
-	SELECT m.year, m.month, m.fence, 1, $3::text, m.job_id, m.was, 'retry', 'operator_retry',
-		jsonb_build_object('retry_count', m.retry_count)
-	FROM moved m, (SELECT count(*) FROM job) AS before
-	RETURNING 1
-)
-SELECT CASE WHEN EXISTS (SELECT FROM event) THEN 'done' WHEN EXISTS (SELECT FROM month)
-	THEN 'refused'
-	ELSE 'not_mine' END AS outcome
-
--- name: operator_cancel
-WITH month AS MATERIALIZED (
-	SELECT id, status FROM backfill_log WHERE year = $1::int AND month = $2::int FOR UPDATE
-), moved AS (
-	UPDATE backfill_log b
-	SET status = 'failed', error_message = 'cancelled',
-		completed_at = greatest(now(), b.started_at), next_attempt_at = NULL, owner = NULL,
-		owner_id = NULL, fence = b.fence + 1
-	FROM month m WHERE b.id = m.id AND m.status IN ('processing', 'retry')
-	RETURNING b.*, m.status AS was
-), job AS (
-	UPDATE backfill_jobs j
-	SET status = 'failed', error = 'cancelled', progress = 'cancelled', updated_at = now(),
-		completed_at = now()
-	FROM moved m WHERE j.job_id = m.job_id
-	RETURNING 1
-), event AS (
-	INSERT INTO backfill_events (year, month, fence, step, instance, job_id, from_stage,
-		to_stage, event, detail)
-	SELECT m.year, m.month, m.fence, 1, $3::text, m.job_id, CASE m.was WHEN 'processing'
-		THEN coalesce(m.stage, 'claimed') ELSE m.was END, 'failed', 'operator_cancel', NULL
-	FROM moved m, (SELECT count(*) FROM job) AS before
-	RETURNING 1
-)
-SELECT CASE WHEN EXISTS (SELECT FROM event) THEN 'done' WHEN EXISTS (SELECT FROM month)
-	THEN 'refused'
-	ELSE 'not_mine' END AS outcome
-
--- name: operator_reset
-WITH month AS MATERIALIZED (
-	SELECT id, status, job_id FROM backfill_log WHERE year = $1::int
-		AND month = $2::int FOR UPDATE
-), moved AS (
-	UPDATE backfill_log b
-	SET status = 'pending', stage = NULL, job_id = NULL, fence = b.fence + 1, owner = NULL,
-		owner_id = NULL, claimed_from = NULL, progressed_at = NULL, next_attempt_at = NULL,
-		cost_usd = 0, round = 0, free_calls = 0, synthetic_works = NULL,
-		already_enriched = NULL, books_generated = 0, isbns_resolved = 0, isbns_queued = 0,
-		resolution_rate = NULL, gemini_calls = 0, xai_calls = 0, isbndb_calls = 0,
-		started_at = NULL, completed_at = NULL, error_message = NULL, retry_count = 0,
-		last_retry_at = NULL
-	FROM month m WHERE b.id = m.id AND m.status <> 'processing'
-	RETURNING b.*, m.status AS was, m.job_id AS old_job
-), answers AS (
-	DELETE FROM backfill_answers a USING moved m WHERE a.year = m.year AND a.month = m.month
-		RETURNING 1
-), candidates AS (
-	DELETE FROM backfill_candidates c USING moved m WHERE c.year = m.year AND c.month = m.month
-		RETURNING 1
-), job AS (
-	UPDATE backfill_jobs j
-	SET status = 'failed', error = 'the month was reset', progress = 'failed',
-		updated_at = now(), completed_at = now()
-	FROM moved m WHERE j.job_id = m.old_job AND j.status NOT IN ('complete', 'failed')
-	RETURNING 1
-), event AS (
-	INSERT INTO backfill_events (year, month, fence, step, instance, job_id, from_stage,
-		to_stage, event, detail)
-	SELECT m.year, m.month, m.fence, 1, $3::text, m.old_job, m.was, 'pending', 'operator_reset',
-		jsonb_build_object('answers', a.n, 'candidates', c.n)
-	FROM moved m, (SELECT count(*) AS n FROM answers) AS a,
-		(SELECT count(*) AS n FROM candidates) AS c, (SELECT count(*) FROM job) AS before
-	RETURNING 1
-)
-SELECT CASE WHEN EXISTS (SELECT FROM event) THEN 'done' WHEN EXISTS (SELECT FROM month)
-	THEN 'refused'
-	ELSE 'not_mine' END AS outcome

@@ -109,7 +109,7 @@ WITH months AS MATERIALIZED (
 	FROM backfill_log b
 	WHERE b.year BETWEEN $1::int AND $2::int
 ), books AS MATERIALIZED (
-	SELECT c.id, c.year, c.month, c.title, c.title_key, c.author_key, c.isbn13, c.state,
+	SELECT c.id, c.year, c.month, c.title, c.title_key, c.author_key, c.isbn13, c.state, c.generated_by,
 		c.work_key, c.merged_into,
 		format('%s-%s', c.year, lpad(c.month::text, 2, '0')) AS subject
 	FROM backfill_candidates c
@@ -117,11 +117,13 @@ WITH months AS MATERIALIZED (
 ), figures AS MATERIALIZED (
 	SELECT m.id, m.subject, m.fence, m.completed_at, coalesce(m.books_generated, 0) AS generated,
 		coalesce(m.isbns_resolved, 0) AS resolved, coalesce(m.isbns_queued, 0) AS queued,
-		m.resolution_rate, m.synthetic_works, coalesce(k.n, 0) AS has_books,
+		m.resolution_rate, m.synthetic_works, m.books_agreed, coalesce(k.n, 0) AS has_books,
+		coalesce(k.agreed, 0) AS has_agreed,
 		coalesce(k.isbns, 0) AS has_isbns, coalesce(k.total, 0) AS has_any
 	FROM months m LEFT JOIN (
 		SELECT year, month, count(*) FILTER (WHERE state <> 'merged') AS n,
-			count(isbn13) FILTER (WHERE state <> 'merged') AS isbns, count(*) AS total
+			count(isbn13) FILTER (WHERE state <> 'merged') AS isbns, count(*) AS total,
+			count(*) FILTER (WHERE state <> 'merged' AND cardinality(generated_by) > 1) AS agreed
 		FROM books GROUP BY year, month) AS k ON k.year = m.year AND k.month = m.month
 	WHERE m.status = 'completed'
 ), items AS MATERIALIZED (
@@ -184,6 +186,12 @@ WITH months AS MATERIALIZED (
 		has_isbns)
 	FROM figures WHERE resolved <> has_isbns AND has_any > 0
 	UNION ALL
+	-- a program of before the column leaves it empty
+	SELECT 'books_agreed', CASE WHEN books_agreed IS NULL THEN 'warning' ELSE 'error' END, subject,
+		format('says %s, has %s books that both AIs named', coalesce(books_agreed::text, 'nothing'),
+			has_agreed)
+	FROM figures WHERE has_any > 0 AND books_agreed IS DISTINCT FROM has_agreed
+	UNION ALL
 	SELECT 'resolution_rate', 'error', subject, format('says %s, is %s',
 		coalesce(resolution_rate::text, 'nothing'),
 		coalesce(round(100.0 * resolved / nullif(generated, 0), 2)::text, 'nothing'))
@@ -210,6 +218,8 @@ WITH months AS MATERIALIZED (
 		'Set the column to the number of books with state <> ''merged'' in backfill_candidates.'),
 	('isbns_resolved', (SELECT count(*) FROM figures),
 		'Set the column to the number of books with an ISBN, or reset the month.'),
+	('books_agreed', (SELECT count(*) FROM figures),
+		'Set the column to the number of books with more than one AI in generated_by and state <> ''merged''.'),
 	('resolution_rate', (SELECT count(*) FROM figures),
 		'Set the column to round(100.0 * isbns_resolved / books_generated, 2).'),
 	('isbns_queued', (SELECT count(*) FROM figures),

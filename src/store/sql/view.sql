@@ -1,21 +1,63 @@
 -- Views: JSON as it goes out, made where the rows are.
 
+-- Of all rows of backfill_log.
+-- part: stats_fields
+'total_months', count(*),
+'by_status', json_build_object(
+	'pending', count(*) FILTER (WHERE status = 'pending'),
+	'processing', count(*) FILTER (WHERE status = 'processing'),
+	'completed', count(*) FILTER (WHERE status = 'completed'),
+	'failed', count(*) FILTER (WHERE status = 'failed'),
+	'retry', count(*) FILTER (WHERE status = 'retry')),
+'progress', json_build_object(
+	'total_books_generated', coalesce(sum(books_generated), 0),
+	'total_isbns_resolved', coalesce(sum(isbns_resolved), 0),
+	'overall_resolution_rate',
+		coalesce(round(100.0 * sum(isbns_resolved) / nullif(sum(books_generated),
+			0), 2), 0.0),
+	'total_isbns_queued', coalesce(sum(isbns_queued), 0)),
+
+-- Counting stops at 100000.
+-- part: queue_figures
+SELECT json_build_object('pending', q.pending, 'waiting', q.waiting, 'processing',
+	q.processing, 'completed', q.completed, 'failed', q.failed, 'oldest_age_s',
+	q.oldest_age_s, 'completed_24h', q.completed_24h) AS line
+FROM (
+	SELECT (SELECT count(*) FROM (
+			SELECT FROM enrichment_queue WHERE status = 'pending'
+				AND queued_by = 'backfilld'
+			LIMIT 100000) AS n) AS pending,
+		(SELECT count(*) FROM (
+			SELECT FROM enrichment_queue WHERE status = 'pending'
+				AND queued_by = 'backfilld'
+				AND next_attempt_at > now()
+			LIMIT 100000) AS n) AS waiting,
+		(SELECT count(*) FROM (
+			SELECT FROM enrichment_queue WHERE status = 'processing'
+				AND queued_by = 'backfilld'
+			LIMIT 100000) AS n) AS processing,
+		(SELECT count(*) FROM (
+			SELECT FROM enrichment_queue WHERE status = 'completed'
+				AND queued_by = 'backfilld'
+			LIMIT 100000) AS n) AS completed,
+		(SELECT count(*) FROM (
+			SELECT FROM enrichment_queue WHERE status = 'failed'
+				AND queued_by = 'backfilld'
+			LIMIT 100000) AS n) AS failed,
+		coalesce((SELECT extract(epoch FROM now() - created_at)::bigint
+			FROM enrichment_queue WHERE status = 'pending'
+				AND queued_by = 'backfilld'
+			ORDER BY created_at
+			LIMIT 1), 0) AS oldest_age_s,
+		(SELECT count(*) FROM (
+			SELECT FROM enrichment_queue WHERE status = 'completed'
+				AND queued_by = 'backfilld'
+				AND completed_at > now() - interval '1 day'
+			LIMIT 100000) AS n) AS completed_24h) AS q
+
 -- name: stats_json
 SELECT json_build_object(
-	'total_months', count(*),
-	'by_status', json_build_object(
-		'pending', count(*) FILTER (WHERE status = 'pending'),
-		'processing', count(*) FILTER (WHERE status = 'processing'),
-		'completed', count(*) FILTER (WHERE status = 'completed'),
-		'failed', count(*) FILTER (WHERE status = 'failed'),
-		'retry', count(*) FILTER (WHERE status = 'retry')),
-	'progress', json_build_object(
-		'total_books_generated', coalesce(sum(books_generated), 0),
-		'total_isbns_resolved', coalesce(sum(isbns_resolved), 0),
-		'overall_resolution_rate',
-			coalesce(round(100.0 * sum(isbns_resolved) / nullif(sum(books_generated),
-				0), 2), 0.0),
-		'total_isbns_queued', coalesce(sum(isbns_queued), 0)),
+	-- use: stats_fields
 	'recent_activity', coalesce((
 		SELECT json_agg(r.line) FROM (
 			SELECT CASE WHEN error_message IS NULL THEN json_build_object(
@@ -33,41 +75,8 @@ SELECT json_build_object(
 			ORDER BY completed_at DESC, year DESC, month DESC
 			LIMIT 20) AS r), '[]'),
 	'enrichment', (
-		SELECT json_build_object('pending', q.pending, 'waiting', q.waiting, 'processing',
-			q.processing, 'completed', q.completed, 'failed', q.failed, 'oldest_age_s',
-			q.oldest_age_s, 'completed_24h', q.completed_24h)
-		FROM (
-			SELECT (SELECT count(*) FROM (
-					SELECT FROM enrichment_queue WHERE status = 'pending'
-						AND queued_by = 'backfilld'
-					LIMIT 100000) AS n) AS pending,
-				(SELECT count(*) FROM (
-					SELECT FROM enrichment_queue WHERE status = 'pending'
-						AND queued_by = 'backfilld'
-						AND next_attempt_at > now()
-					LIMIT 100000) AS n) AS waiting,
-				(SELECT count(*) FROM (
-					SELECT FROM enrichment_queue WHERE status = 'processing'
-						AND queued_by = 'backfilld'
-					LIMIT 100000) AS n) AS processing,
-				(SELECT count(*) FROM (
-					SELECT FROM enrichment_queue WHERE status = 'completed'
-						AND queued_by = 'backfilld'
-					LIMIT 100000) AS n) AS completed,
-				(SELECT count(*) FROM (
-					SELECT FROM enrichment_queue WHERE status = 'failed'
-						AND queued_by = 'backfilld'
-					LIMIT 100000) AS n) AS failed,
-				coalesce((SELECT extract(epoch FROM now() - created_at)::bigint
-					FROM enrichment_queue WHERE status = 'pending'
-						AND queued_by = 'backfilld'
-					ORDER BY created_at
-					LIMIT 1), 0) AS oldest_age_s,
-				(SELECT count(*) FROM (
-					SELECT FROM enrichment_queue WHERE status = 'completed'
-						AND queued_by = 'backfilld'
-						AND completed_at > now() - interval '1 day'
-					LIMIT 100000) AS n) AS completed_24h) AS q)) AS json
+		-- use: queue_figures
+	)) AS json
 FROM backfill_log
 
 -- name: months_json
@@ -79,8 +88,8 @@ SELECT json_build_object('months', coalesce(json_agg(json_build_object(
 	coalesce(isbns_queued, 0), 'retry_count', retry_count, 'error_message', error_message,
 	'gemini_calls', coalesce(gemini_calls, 0), 'xai_calls', coalesce(xai_calls, 0),
 	'isbndb_calls', coalesce(isbndb_calls, 0), 'free_calls', free_calls, 'cost_usd', cost_usd,
-	'prompt_variant', prompt_variant, 'batch_size', batch_size, 'job_id', job_id, 'owner',
-	owner, 'started_at', backfill_time(started_at),
+	'books_agreed', books_agreed, 'prompt_variant', prompt_variant, 'batch_size', batch_size,
+	'job_id', job_id, 'owner', owner, 'started_at', backfill_time(started_at),
 	'completed_at', backfill_time(completed_at), 'next_attempt_at',
 		backfill_time(next_attempt_at))
 	ORDER BY year DESC, month DESC), '[]')) AS json
@@ -94,8 +103,8 @@ SELECT json_build_object(
 	'books_generated', coalesce(b.books_generated, 0), 'isbns_resolved',
 	coalesce(b.isbns_resolved, 0), 'resolution_rate', b.resolution_rate, 'isbns_queued',
 	coalesce(b.isbns_queued, 0), 'already_enriched', b.already_enriched, 'synthetic_works',
-	b.synthetic_works, 'retry_count', b.retry_count, 'round', b.round, 'error_message',
-	b.error_message, 'gemini_calls', coalesce(b.gemini_calls, 0), 'xai_calls',
+	b.synthetic_works, 'books_agreed', b.books_agreed, 'retry_count', b.retry_count, 'round',
+	b.round, 'error_message', b.error_message, 'gemini_calls', coalesce(b.gemini_calls, 0), 'xai_calls',
 	coalesce(b.xai_calls, 0), 'isbndb_calls', coalesce(b.isbndb_calls, 0), 'free_calls',
 	b.free_calls, 'cost_usd', b.cost_usd, 'prompt_variant', b.prompt_variant, 'batch_size',
 	b.batch_size, 'job_id', b.job_id, 'fence', b.fence, 'owner', b.owner, 'started_at',
@@ -193,8 +202,9 @@ CROSS JOIN LATERAL (
 WHERE j.job_id = CASE WHEN $1::text ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
 	THEN $1::text::uuid END
 
--- name: quota_json
-WITH figures AS MATERIALIZED (
+-- What each provider ($1) may use in a day ($2), all but a reserve ($3), and has used of it.
+-- part: quota_lines
+figures AS MATERIALIZED (
 	SELECT p.provider, p.ord, nullif(p.daily_limit, 0) AS daily_limit,
 		nullif(p.daily_limit, 0) - p.reserve AS safe, coalesce(q.used, 0) AS used,
 		backfill_time(backfill_provider_reset(p.provider, now())) AS reset_at,
@@ -212,15 +222,23 @@ WITH figures AS MATERIALIZED (
 		NOT closed AND (safe IS NULL OR used < safe) AS can_make_calls
 	FROM figures
 )
+
+-- part: quota_fields
+'daily_limit', o.daily_limit, 'safety_limit', o.safe, 'used', o.used, 'remaining',
+o.remaining, 'safety_remaining', o.safety_remaining, 'percentage_used',
+o.percentage, 'reset_at', o.reset_at,
+'can_make_calls', o.can_make_calls
+
+-- name: quota_json
+WITH
+-- use: quota_lines
 SELECT json_build_object('success', true, 'data', json_build_object(
 	'daily_limit', l.daily_limit, 'safety_limit', l.safe, 'used', l.used, 'remaining',
 	l.remaining, 'safety_remaining', l.safety_remaining, 'percentage_used', l.percentage,
 	'reset_at', l.reset_at, 'can_make_calls', l.can_make_calls,
 	'providers', (SELECT json_object_agg(o.provider, json_build_object(
-		'daily_limit', o.daily_limit, 'safety_limit', o.safe, 'used', o.used, 'remaining',
-		o.remaining, 'safety_remaining', o.safety_remaining, 'percentage_used',
-		o.percentage, 'reset_at', o.reset_at,
-		'can_make_calls', o.can_make_calls) ORDER BY o.ord) FROM lines o))) AS json
+		-- use: quota_fields
+		) ORDER BY o.ord) FROM lines o))) AS json
 FROM lines l WHERE l.provider = 'isbndb'
 
 -- Old rows go in bites, so that no prune holds many locks for long; the count says whether to come
@@ -308,7 +326,8 @@ WITH events AS (
 SELECT (SELECT count(*) FROM events) + (SELECT count(*) FROM answers) + (SELECT count(*) FROM logs)
 	+ (SELECT count(*) FROM usage) + (SELECT count(*) FROM jobs) + (SELECT count(*) FROM cache)
 	+ (SELECT count(*) FROM flushes) + (SELECT count(*) FROM records)
-	+ (SELECT count(*) FROM instances) + (SELECT count(*) FROM audit) AS count
+	+ (SELECT count(*) FROM instances) + (SELECT count(*) FROM audit)
+	+ (SELECT count(*) FROM alerts) AS count
 
 -- After a week the days of instances and months become one line per provider and day.
 -- name: usage_rollup

@@ -36,19 +36,32 @@ LEFT JOIN backfill_control p ON p.paused AND (p.until IS NULL OR p.until > now()
 -- What the last 30 days' completed months have cost, the enrichment of their books with them: all that
 -- was spent, over the months that completed. The time is a month's own, from its last claim to its end.
 -- name: plan_figures
-WITH months AS MATERIALIZED (
-	SELECT count(*) AS n, min(completed_at) AS since,
+WITH
+-- use: plan_months
+SELECT
+-- use: plan_columns
+FROM spent m
+-- use: plan_rows
+ORDER BY p.ord
+
+-- part: plan_months
+spent AS MATERIALIZED (
+	SELECT count(*) AS n, min(completed_at) AS since, avg(batch_size) AS batch_size,
 		avg(extract(epoch FROM completed_at - started_at)) AS seconds
 	FROM backfill_log
 	WHERE status = 'completed' AND completed_at > now() - interval '30 days' AND fence > 0
 )
-SELECT m.n AS months, backfill_time(m.since) AS since, m.seconds, p.provider,
-	coalesce(u.calls, 0) AS calls, coalesce(u.units, 0) AS units, coalesce(u.cost, 0) AS cost,
-	coalesce(q.used, 0) AS used
-FROM months m
+
+-- part: plan_columns
+m.n AS months, backfill_time(m.since) AS since, m.seconds, m.batch_size, p.provider,
+coalesce(u.calls, 0) AS calls, coalesce(u.units, 0) AS units, coalesce(u.cost, 0) AS cost,
+coalesce(q.used, 0) AS used,
+extract(epoch FROM backfill_provider_reset(p.provider, now()) - now())::bigint AS reset_in_s
+
+-- $1: the providers, in order.
+-- part: plan_rows
 CROSS JOIN unnest($1::text[]) WITH ORDINALITY AS p (provider, ord)
 LEFT JOIN LATERAL (
 	SELECT sum(calls) AS calls, sum(units) AS units, sum(cost_usd) AS cost FROM api_usage
 	WHERE provider = p.provider AND day >= (now() - interval '30 days')::date) AS u ON true
 LEFT JOIN api_quota q ON q.provider = p.provider AND q.day = backfill_provider_day(p.provider, now())
-ORDER BY p.ord

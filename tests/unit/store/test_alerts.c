@@ -277,6 +277,27 @@ static void facts_of_months(void **state)
 	db_run("DELETE FROM backfill_log");
 }
 
+/* Alerts go 90 days after they were cleared, with their deliveries; what is open stays, however old. */
+static void pruning(void **state)
+{
+	NODE(state);
+	const int64_t day = 86400000;
+	const struct bf_retention r = { day, day, day, day, day, day };
+
+	db_run("INSERT INTO backfill_alerts (key, subject, severity, summary, action, raised_at, cleared_at) VALUES"
+	       " ('quota', 'a', 'warning', 's', 'a', now() - interval '1 y', now() - interval '91 d'),"
+	       " ('quota', 'b', 'warning', 's', 'a', now() - interval '1 y', now() - interval '89 d'),"
+	       " ('quota', 'c', 'warning', 's', 'a', now() - interval '1 y', NULL)");
+	db_run("INSERT INTO backfill_alert_deliveries (alert_id, event, alert) SELECT id, 'raise', '{}' FROM backfill_alerts");
+	for (int i = 0; i < 2; i++) {
+		bf_store_prune(one->store, &r, got_count, NULL);
+		db_wait();
+		assert_int_equal(got.count, i == 0 ? 1 : 0);
+	}
+	assert_string_equal(db_text("SELECT string_agg(subject, ' ' ORDER BY subject) FROM backfill_alerts"), "b c");
+	assert_int_equal(db_int("SELECT count(*) FROM backfill_alert_deliveries"), 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -287,6 +308,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(nobody_to_tell, setup, db_teardown),
 		cmocka_unit_test_setup_teardown(facts_of_providers, setup, db_teardown),
 		cmocka_unit_test_setup_teardown(facts_of_months, setup, db_teardown),
+		cmocka_unit_test_setup_teardown(pruning, setup, db_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, db_group_setup, db_group_teardown);

@@ -1,6 +1,8 @@
 /* The checks of what is stored: nothing is found in months that went their way, in flight or ended; each kind of fault is found by
  * its check; totals are true when the findings are cut. */
 #include "db.h"
+#include "migrations.h"
+#include <libpq-fe.h>
 
 #define NODE(state) struct node *one = *(state); if (one == NULL) skip()
 #define YEAR_MS INT64_C(31536000000)
@@ -40,7 +42,7 @@ static void on_findings(void *ctx, const struct bf_error *err, const struct bf_f
 /* Looks at the years 2020 to 2024, whichever have rows. */
 static void look(struct node *one)
 {
-	bf_store_verify(one->store, &(struct bf_verify){ 2020, 2024, false, 3600000, YEAR_MS }, on_findings, NULL);
+	bf_store_verify(one->store, &(struct bf_verify){ 2020, 2024, false, 3600000, YEAR_MS, 20000 }, on_findings, NULL);
 	db_wait();
 	assert_string_equal(got.err.text, "");
 }
@@ -172,10 +174,110 @@ static void test_catalogue(void **state)
 static void test_totals(void **state)
 {
 	NODE(state);
-	bf_store_verify(one->store, &(struct bf_verify){ 1900, 2000, true, 1, YEAR_MS }, on_findings, NULL);
+	bf_store_verify(one->store, &(struct bf_verify){ 1900, 2000, true, 1, YEAR_MS, 20000 }, on_findings, NULL);
 	db_wait();
 	assert_int_equal(seen.errors, 101 * 12);
 	assert_int_equal(seen.n, 500);
+}
+
+/* ---- one state of the database ---- */
+static struct {
+	struct node *one;
+	PGconn *holder;		/* holds the lock that reading authors waits for */
+	enum bf_err_class second;
+} held;
+
+static void hold(const char *sql)
+{
+	PGresult *r = PQexec(held.holder, sql);
+
+	assert_int_equal(PQresultStatus(r), PGRES_COMMAND_OK);
+	PQclear(r);
+}
+
+static void second_look(void *ctx, const struct bf_error *err, const struct bf_findings *f)
+{
+	(void)ctx;
+	(void)f;
+	held.second = err != NULL ? err->class : BF_ERR_NONE;
+	db_run("UPDATE backfill_log SET isbns_resolved = 2, isbns_queued = 2 WHERE month = 12");
+	db_run("UPDATE enriched_works SET synthetic = true");
+	PQclear(PQexec(held.holder, "SELECT pg_advisory_unlock(42)"));
+}
+
+static void once_it_waits(void *ctx)
+{
+	if (db_int("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory' AND objid = 42"
+		   " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())") == 0) {
+		bf_timer_start(db_loop, 20, once_it_waits, ctx);
+		return;
+	}
+	bf_store_verify(held.one->store, &(struct bf_verify){ 2020, 2024, false, 1, YEAR_MS, 20000 }, second_look, NULL);
+}
+
+/* Whoever reads authors, as the last statement alone does, waits for somebody's lock. */
+static void hold_authors(struct node *one)
+{
+	held.one = one;
+	held.second = BF_ERR_NONE;
+	held.holder = PQconnectdb(db_conninfo());
+	hold("ALTER TABLE enriched_authors RENAME TO authors_kept");
+	hold("CREATE VIEW enriched_authors AS SELECT k.* FROM authors_kept k, (SELECT pg_advisory_lock_shared(42) OFFSET 0) AS l");
+	hold("INSERT INTO authors_kept (author_key, name, book_count) VALUES ('name:held', 'H', 0)");
+	PQclear(PQexec(held.holder, "SELECT pg_advisory_lock(42)"));
+}
+
+/* The table is as before. */
+static void let_go(void)
+{
+	PQclear(PQexec(held.holder, "SELECT pg_advisory_unlock_all()"));
+	hold("DROP VIEW enriched_authors");
+	hold("ALTER TABLE authors_kept RENAME TO enriched_authors");
+	PQfinish(held.holder);
+}
+
+/* What changes while the last check waits is not seen by any, nor does it wait for the looker; a second look is refused meanwhile. */
+static void test_one_state(void **state)
+{
+	NODE(state);
+	run_month(one);
+	db_run("INSERT INTO enriched_works (work_key, title, synthetic) VALUES ('w:1', 'T', false)");
+	db_run("INSERT INTO enriched_editions (isbn, work_key, title) VALUES ('9780306406157', 'w:1', 'T')");
+	nothing_found(one);
+	hold_authors(one);
+	bf_timer_start(db_loop, 20, once_it_waits, NULL);
+	nothing_found(one);
+	let_go();
+	assert_int_equal(held.second, BF_ERR_REFUSED);
+	found(one, "synthetic", "w:1");
+	found(one, "isbns_resolved", "2024-12");
+}
+
+/* A look that takes too long ends, and its statement with it; the next one finds its way. */
+static void test_limit(void **state)
+{
+	NODE(state);
+	seed(one, 2024, 2024);
+	hold_authors(one);
+	bf_store_verify(one->store, &(struct bf_verify){ 2020, 2024, false, 1, YEAR_MS, 1500 }, on_findings, NULL);
+	db_wait();
+	assert_string_equal(got.err.sqlstate, "57014");
+	while (db_int("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'backfilld verify' AND datname = current_database()") > 0)
+		;
+	let_go();
+	nothing_found(one);
+}
+
+/* One that is called off leaves nothing behind. */
+static void test_cancel(void **state)
+{
+	NODE(state);
+	struct bf_op *op;
+
+	seed(one, 2024, 2024);
+	op = bf_store_verify(one->store, &(struct bf_verify){ 2020, 2024, false, 1, YEAR_MS, 20000 }, on_findings, NULL);
+	bf_op_cancel(op);
+	nothing_found(one);
 }
 
 /* A whole schema has no finding of its objects; a dropped index and one half built are found. */
@@ -185,7 +287,8 @@ static void test_doctor(void **state)
 	bf_store_doctor(one->store, 5, on_findings, NULL);
 	db_wait();
 	for (int i = 0; i < seen.n && i < 16; i++)
-		if (strcmp(seen.v[i].check, "indexes") == 0 || strcmp(seen.v[i].check, "extension") == 0)
+		if (strcmp(seen.v[i].check, "indexes") == 0 || strcmp(seen.v[i].check, "extension") == 0 ||
+			strcmp(seen.v[i].check, "columns") == 0)
 			fail_msg("%s: %s", seen.v[i].subject, seen.v[i].text);
 	db_run("ALTER INDEX backfill_events_at RENAME TO gone");
 	bf_store_doctor(one->store, 5, on_findings, NULL);
@@ -193,6 +296,15 @@ static void test_doctor(void **state)
 	db_run("ALTER INDEX gone RENAME TO backfill_events_at");
 	assert_string_equal(seen.v[0].check, "indexes");
 	assert_string_equal(seen.v[0].subject, "backfill_events_at");
+	assert_int_equal(db_int("SELECT count(*) FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid AND c.relkind = 'r'"
+				" WHERE c.relnamespace = 'public'::regnamespace AND a.attnum > 0 AND NOT a.attisdropped"
+				" AND c.relname <> 'schema_migrations'"), store_n_columns);
+	db_run("ALTER TABLE enriched_works RENAME COLUMN subtitle TO gone");
+	bf_store_doctor(one->store, 5, on_findings, NULL);
+	db_wait();
+	db_run("ALTER TABLE enriched_works RENAME COLUMN gone TO subtitle");
+	assert_string_equal(seen.v[0].check, "columns");
+	assert_string_equal(seen.v[0].subject, "enriched_works.subtitle");
 }
 
 /* A database of which nothing of the last test is left that db_setup does not know. */
@@ -200,6 +312,8 @@ static int setup(void **state)
 {
 	int rc = db_setup(state);
 
+	if (*state != NULL)
+		bf_store_aside(((struct node *)*state)->store, db_conninfo(), 5000);
 	if (*state != NULL)
 		db_run("TRUNCATE provider_records, enriched_works, enriched_editions, enriched_authors, work_authors_enriched,"
 		       " api_usage, api_quota");
@@ -211,7 +325,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_clean), TEST(test_faults), TEST(test_retention), TEST(test_midnight),
-		TEST(test_catalogue), TEST(test_totals), TEST(test_doctor),
+		TEST(test_catalogue), TEST(test_totals), TEST(test_one_state), TEST(test_limit), TEST(test_cancel),
+		TEST(test_doctor),
 	};
 
 	return cmocka_run_group_tests(tests, db_group_setup, db_group_teardown);
