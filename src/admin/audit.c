@@ -15,7 +15,6 @@
 #define BATCH_ROWS       200
 #define USER_AGENT_BYTES 200
 #define OUTCOME_BYTES    500
-#define PAGE_DEFAULT     100
 #define PAGE_MAX         500
 #define PATH_CHARS       200
 
@@ -230,27 +229,34 @@ static void on_list(void *ctx, const struct bf_error *err, const char *json)
 		reply_json(rq, 200, json != NULL ? json : "{}", json != NULL ? strlen(json) : 2);
 }
 
+struct audit_ask {
+	struct bf_audit_filter filter;
+	const char *before;
+	int limit;
+};
+const struct body_field audit_query[] = {
+	BODY_INT_FIELD("limit", 1, PAGE_MAX, struct audit_ask, limit, .preset = "100",
+		.help = "rows of a page"),
+	BODY_STR_FIELD("before", 1, QUERY_ID_DIGITS, struct audit_ask, before, .pattern = "^0*[1-9][0-9]*$",
+		.help = "the `next` of the page before"),
+	BODY_STR_FIELD("operator", 1, AUDIT_OPERATOR_CHARS, struct audit_ask, filter.operator_name,
+		.help = "only what this one asked for"),
+	BODY_STR_FIELD("path", 1, PATH_CHARS, struct audit_ask, filter.path,
+		.help = "only paths that begin so"),
+	BODY_END,
+};
+
 /* GET /api/internal/audit */
 void audit_list(struct request *rq)
 {
-	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(rq->http);
 	struct body_problems problems = { 0 };
-	struct bf_audit_filter filter = { 0 };
-	const char *before = NULL;
+	struct audit_ask ask = { 0 };
 	int64_t before_id = 0;
-	int limit = PAGE_DEFAULT;
-	const struct body_field fields[] = {
-		BODY_INT_FIELD("limit", 1, PAGE_MAX, &limit),
-		BODY_STR_FIELD("before", 1, QUERY_ID_DIGITS, &before),
-		BODY_STR_FIELD("operator", 1, AUDIT_OPERATOR_CHARS, &filter.operator_name),
-		BODY_STR_FIELD("path", 1, PATH_CHARS, &filter.path),
-		BODY_END,
-	};
 
-	query_read(evhttp_uri_get_query(uri), fields, rq->arena, &problems);
-	if (before != NULL && (!query_id(before, &before_id) || before_id == 0))
+	handlers_query(rq, &ask, &problems);
+	if (ask.before != NULL && (!query_id(ask.before, &before_id) || before_id == 0))
 		body_problem(&problems, "before", "must be the `next` of an answer");
 	if (!handlers_refuse(rq, &problems) && !handlers_database_away(rq))
-		rq->op = bf_store_audit_json(
-			rq->admin->parts.store, &filter, limit, before_id, on_list, rq);
+		rq->op = bf_store_audit_json(rq->admin->parts.store, &ask.filter, ask.limit,
+			before_id, on_list, rq);
 }

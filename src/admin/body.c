@@ -6,11 +6,14 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct bf_json_limits limits = {
 	.max_bytes = (size_t)16 << 20, .max_tokens = 10000, .max_depth = 16
 };
+
+const struct body_field body_none[] = { BODY_END };
 
 /* Adds a problem; more than fit are not worth reading. */
 void body_problem(struct body_problems *problems, const char *field, const char *fmt, ...)
@@ -29,13 +32,73 @@ void body_problem(struct body_problems *problems, const char *field, const char 
 }
 
 /* Characters of valid UTF-8. */
-static int64_t count_chars(const char *text)
+int64_t body_chars(const char *text)
 {
 	int64_t n = 0;
 
 	for (; *text != '\0'; text++)
 		n += ((unsigned char)*text & 0xc0) != 0x80;
 	return n;
+}
+
+/* The integer, truth value or string of a field in the struct that is read into. */
+static int *int_at(void *into, const struct body_field *f)
+{
+	return (int *)(void *)((char *)into + f->at);
+}
+
+static bool *bool_at(void *into, const struct body_field *f)
+{
+	return (bool *)((char *)into + f->at);
+}
+
+static const char **str_at(void *into, const struct body_field *f)
+{
+	return (const char **)(void *)((char *)into + f->at);
+}
+
+/* Sets what fields are when nobody names them. */
+void body_presets(const struct body_field *fields, void *into)
+{
+	for (const struct body_field *f = fields; f->name != NULL; f++) {
+		switch (f->type) {
+		case BODY_INT:
+			if (f->preset != NULL)
+				*int_at(into, f) = (int)strtol(f->preset, NULL, 10);
+			break;
+		case BODY_BOOL:
+			if (f->preset != NULL)
+				*bool_at(into, f) = f->preset[0] == 't';
+			break;
+		case BODY_STR: break;
+		case BODY_OBJ: body_presets(f->fields, into); break;
+		}
+	}
+}
+
+/* Whether a text is one of the allowed ones, or else of allowed length. */
+bool body_text_fits(const struct body_field *f, const char *path, const char *text,
+	struct body_problems *problems)
+{
+	int64_t n = text != NULL ? body_chars(text) : -1;
+	char known[140] = "";
+	size_t len = 0;
+
+	if (f->one_of == NULL && (n < f->min || n > f->max)) {
+		body_problem(problems, path, "must have %" PRId64 " to %" PRId64 " characters",
+			f->min, f->max);
+		return false;
+	}
+	for (int i = 0; i < f->n_one_of; i++) {
+		if (text != NULL && strcmp(text, f->one_of[i]) == 0)
+			return true;
+		if (len < sizeof(known))
+			len += (size_t)snprintf(known + len, sizeof(known) - len, "%s%s",
+				i > 0 ? ", " : "", f->one_of[i]);
+	}
+	if (f->one_of != NULL)
+		body_problem(problems, path, "unknown; known: %s", known);
+	return f->one_of == NULL;
 }
 
 static const char *const type_names[] = {
@@ -49,7 +112,7 @@ static const char *const type_names[] = {
 };
 
 /* An integer in its bounds. */
-static void read_int(struct bf_jval v, const struct body_field *f, const char *path,
+static void read_int(struct bf_jval v, const struct body_field *f, void *into, const char *path,
 	struct body_problems *problems)
 {
 	int64_t value;
@@ -65,15 +128,14 @@ static void read_int(struct bf_jval v, const struct body_field *f, const char *p
 			f->min, f->max);
 		return;
 	}
-	*f->to.i = (int)value;
+	*int_at(into, f) = (int)value;
 }
 
-/* A string of allowed length. */
-static void read_str(struct bf_jval v, const struct body_field *f, const char *path,
+/* A string that fits. */
+static void read_str(struct bf_jval v, const struct body_field *f, void *into, const char *path,
 	struct bf_arena *arena, struct body_problems *problems)
 {
 	const char *text;
-	int64_t n;
 
 	if (bf_json_type(v) != BF_J_STRING) {
 		body_problem(
@@ -81,45 +143,38 @@ static void read_str(struct bf_jval v, const struct body_field *f, const char *p
 		return;
 	}
 	text = bf_json_str(v, arena);
-	n = text != NULL ? count_chars(text) : -1;
-	if (n < f->min || n > f->max) {
-		body_problem(problems, path, "must have %" PRId64 " to %" PRId64 " characters",
-			f->min, f->max);
-		return;
-	}
-	*f->to.s = text;
+	if (body_text_fits(f, path, text, problems))
+		*str_at(into, f) = text;
 }
 
-static void read_obj(struct bf_jval, const struct body_field *, const char *, struct bf_arena *,
-	struct body_problems *);
+static void read_obj(struct bf_jval, const struct body_field *, void *, const char *,
+	struct bf_arena *, struct body_problems *);
 
 /* One declared field. */
-static void read_field(struct bf_jval v, const struct body_field *f, const char *path,
+static void read_field(struct bf_jval v, const struct body_field *f, void *into, const char *path,
 	struct bf_arena *arena, struct body_problems *problems)
 {
-	if (f->given != NULL)
-		*f->given = true;
 	switch (f->type) {
-	case BODY_INT: read_int(v, f, path, problems); break;
+	case BODY_INT: read_int(v, f, into, path, problems); break;
 	case BODY_BOOL:
-		if (!bf_json_bool(v, f->to.b))
+		if (!bf_json_bool(v, bool_at(into, f)))
 			body_problem(problems, path, "must be true or false, not %s",
 				type_names[bf_json_type(v)]);
 		break;
-	case BODY_STR: read_str(v, f, path, arena, problems); break;
+	case BODY_STR: read_str(v, f, into, path, arena, problems); break;
 	case BODY_OBJ:
 		if (bf_json_type(v) != BF_J_OBJECT)
 			body_problem(problems, path, "must be an object, not %s",
 				type_names[bf_json_type(v)]);
 		else
-			read_obj(v, f->to.fields, path, arena, problems);
+			read_obj(v, f->fields, into, path, arena, problems);
 		break;
 	}
 }
 
 /* Says which names there are. */
-static void unknown_field(
-	const struct body_field *fields, const char *path, struct body_problems *problems)
+void body_unknown(const struct body_field *fields, const char *what, const char *path,
+	struct body_problems *problems)
 {
 	char known[128] = "";
 	size_t len = 0;
@@ -128,14 +183,14 @@ static void unknown_field(
 		len += (size_t)snprintf(
 			known + len, sizeof(known) - len, "%s%s", len > 0 ? ", " : "", f->name);
 	if (known[0] == '\0')
-		body_problem(problems, path, "unknown field; this request takes none");
+		body_problem(problems, path, "unknown %s; this request takes none", what);
 	else
-		body_problem(problems, path, "unknown field; known: %s", known);
+		body_problem(problems, path, "unknown %s; known: %s", what, known);
 }
 
 /* Every member of an object is a declared field, or a problem. */
-static void read_obj(struct bf_jval object, const struct body_field *fields, const char *prefix,
-	struct bf_arena *arena, struct body_problems *problems)
+static void read_obj(struct bf_jval object, const struct body_field *fields, void *into,
+	const char *prefix, struct bf_arena *arena, struct body_problems *problems)
 {
 	for (struct bf_jval v = bf_json_first(object); bf_json_type(v) != BF_J_ABSENT;
 		v = bf_json_next(v)) {
@@ -147,20 +202,21 @@ static void read_obj(struct bf_jval object, const struct body_field *fields, con
 		while (f->name != NULL && strcmp(f->name, name) != 0)
 			f++;
 		if (f->name == NULL)
-			unknown_field(fields, path, problems);
+			body_unknown(fields, "field", path, problems);
 		else
-			read_field(v, f, path, arena, problems);
+			read_field(v, f, into, path, arena, problems);
 	}
 }
 
 /* Reads a body as a whole. */
-bool body_read(const char *text, size_t len, const struct body_field *fields,
+bool body_read(const char *text, size_t len, const struct body_field *fields, void *into,
 	struct bf_arena *arena, struct body_problems *problems)
 {
 	struct bf_error err;
 	struct bf_json *doc;
 	int before = problems->n;
 
+	body_presets(fields, into);
 	if (len == 0)
 		return true;
 	doc = bf_json_parse(text, len, &limits, true, &err);
@@ -172,7 +228,7 @@ bool body_read(const char *text, size_t len, const struct body_field *fields,
 		body_problem(problems, "", "the body must be an object, not %s",
 			type_names[bf_json_type(bf_json_root(doc))]);
 	else
-		read_obj(bf_json_root(doc), fields, "", arena, problems);
+		read_obj(bf_json_root(doc), fields, into, "", arena, problems);
 	bf_json_free(doc);
 	return problems->n == before;
 }

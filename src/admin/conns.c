@@ -143,6 +143,12 @@ void conns_working(struct conn *conn, struct request *request)
 	conn->deadline_us = bf_now_us() + CONNS_PENDING_MS * UINT64_C(1000);
 }
 
+/* For the few answers that may take longer. */
+void conns_patience(struct conn *conn, int64_t ms)
+{
+	conn->deadline_us = bf_now_us() + (uint64_t)ms * 1000;
+}
+
 /* Leaves the stream to whoever writes it. */
 void conns_streaming(struct conn *conn)
 {

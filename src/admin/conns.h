@@ -41,6 +41,8 @@ struct bufferevent *conns_accept(struct conns *);
 struct conn *conns_find(const struct conns *, const struct bufferevent *);
 /* The request was received whole: the deadline is the handler's now. */
 void conns_working(struct conn *, struct request *);
+/* The handler gets this long instead; less than evhttp's own patience. */
+void conns_patience(struct conn *, int64_t ms);
 /* The answer has no end: no deadline cuts it, nor does evhttp's for idleness. Who streams watches over his reader. */
 void conns_streaming(struct conn *);
 /* Bytes that wait to be written, and what the client has sent meanwhile, which nobody reads. */

@@ -4,20 +4,56 @@
  */
 #include "handlers.h"
 #include "query.h"
-#include <event2/http.h>
-#include <stdio.h>
 #include <string.h>
 
-#define KEY_CHARS     200
-#define REASON_CHARS  500
-#define YEAR_MIN      1900
-#define YEAR_MAX      2100
-#define PAGE_DEFAULT  100
-#define PAGE_MAX      500
-#define DRIVE_DEFAULT 1000
-#define ADOPT_DEFAULT 10000
-#define CHANGE_MAX    100000
-#define UUID_CHARS    36
+#define REASON_CHARS 500
+#define YEAR_MIN     1900
+#define YEAR_MAX     2100
+#define PAGE_MAX     500
+#define CHANGE_MAX   100000
+#define UUID_CHARS   36
+
+static const char *const statuses[] = { "pending", "processing", "completed", "failed" };
+
+struct items_ask {
+	struct bf_item_filter filter;
+	const char *after;
+	int limit;
+	bool dry_run;
+};
+#define FILTER_FIELDS                                                                               \
+	BODY_STR_FIELD("reason", 1, REASON_CHARS, struct items_ask, filter.reason,                  \
+		.help = "part of an item's error_message"),                                         \
+	BODY_ENUM_FIELD("provider", bf_provider_names, BF_NPROVIDERS, struct items_ask,             \
+		filter.provider, .help = "the provider that the item waits for, or that was asked"),       \
+	BODY_INT_FIELD("year", YEAR_MIN, YEAR_MAX, struct items_ask, filter.year,                   \
+		.help = "of the month that queued the item"),                                       \
+	BODY_INT_FIELD("month", 1, 12, struct items_ask, filter.month,                              \
+		.help = "of the month that queued the item")
+const struct body_field enrichment_routes_list_query[] = {
+	BODY_ENUM_FIELD("status", statuses, BF_COUNT(statuses), struct items_ask, filter.status,
+		.help = "only items of this status"),
+	FILTER_FIELDS,
+	BODY_INT_FIELD("limit", 1, PAGE_MAX, struct items_ask, limit, .preset = "100",
+		.help = "items of a page"),
+	BODY_STR_FIELD("after", UUID_CHARS, UUID_CHARS, struct items_ask, after, .format = "uuid",
+		.help = "the `next` of the page before"),
+	BODY_END,
+};
+const struct body_field enrichment_routes_redrive_body[] = {
+	FILTER_FIELDS,
+	BODY_INT_FIELD("limit", 1, CHANGE_MAX, struct items_ask, limit, .preset = "1000",
+		.help = "how many items at most"),
+	BODY_BOOL_FIELD("dry_run", struct items_ask, dry_run, .preset = "true",
+		.help = "only count; an empty body must not bring thousands of requests back"),
+	BODY_END,
+};
+const struct body_field enrichment_routes_adopt_body[] = {
+	BODY_INT_FIELD("limit", 1, CHANGE_MAX, struct items_ask, limit, .preset = "10000",
+		.help = "how many items at most, oldest first"),
+	BODY_BOOL_FIELD("dry_run", struct items_ask, dry_run, .preset = "false", .help = "only count"),
+	BODY_END,
+};
 
 /* Passes the store's JSON on; none means that nothing is known of the book. */
 static void on_book(void *ctx, const struct bf_error *err, const char *json)
@@ -44,42 +80,14 @@ void enrichment_routes_book(struct request *rq)
 
 	if (key == NULL)
 		body_problem(&problems, "key", "%s", why);
-	else if (query_chars(key) > KEY_CHARS)
-		body_problem(&problems, "key", "must have 1 to %d characters", KEY_CHARS);
+	else if (body_chars(key) > ROUTES_KEY_CHARS)
+		body_problem(&problems, "key", "must have 1 to %d characters", ROUTES_KEY_CHARS);
 	if (handlers_refuse(rq, &problems) || handlers_database_away(rq))
 		return;
 	rq->state = key;
 	is_isbn = bf_isbn_canon(key, strlen(key), isbn13) == BF_ISBN_OK;
 	rq->op = bf_store_book_json(
 		rq->admin->parts.store, is_isbn ? isbn13 : NULL, is_isbn ? NULL : key, on_book, rq);
-}
-
-/* A provider's name, one of the seven. */
-static void check_provider(const char *name, struct body_problems *problems)
-{
-	char known[128] = "";
-	size_t len = 0;
-
-	if (name == NULL || bf_provider_by_name(name) >= 0)
-		return;
-	for (int id = 0; id < BF_NPROVIDERS && len < sizeof(known); id++)
-		len += (size_t)snprintf(known + len, sizeof(known) - len, "%s%s",
-			id > 0 ? ", " : "", bf_provider_names[id]);
-	body_problem(problems, "provider", "must be one of: %s", known);
-}
-
-/* One of the four that a queue's item can have. */
-static void check_status(const char *status, struct body_problems *problems)
-{
-	static const char *const known[] = { "pending", "processing", "completed", "failed" };
-
-	for (size_t i = 0; status != NULL && i < BF_COUNT(known); i++) {
-		if (strcmp(status, known[i]) == 0)
-			return;
-	}
-	if (status != NULL)
-		body_problem(problems, "status",
-			"must be one of: pending, processing, completed, failed");
 }
 
 /* The 8-4-4-4-12 form, as the answers write ids. */
@@ -116,29 +124,14 @@ static void on_items(void *ctx, const struct bf_error *err, const char *json)
 /* GET /api/internal/enrichment */
 void enrichment_routes_list(struct request *rq)
 {
-	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(rq->http);
 	struct body_problems problems = { 0 };
-	struct bf_item_filter filter = { 0 };
-	const char *after = NULL;
-	int limit = PAGE_DEFAULT;
-	const struct body_field fields[] = {
-		BODY_STR_FIELD("status", 1, 20, &filter.status),
-		BODY_STR_FIELD("reason", 1, REASON_CHARS, &filter.reason),
-		BODY_STR_FIELD("provider", 1, 40, &filter.provider),
-		BODY_INT_FIELD("year", YEAR_MIN, YEAR_MAX, &filter.year),
-		BODY_INT_FIELD("month", 1, 12, &filter.month),
-		BODY_INT_FIELD("limit", 1, PAGE_MAX, &limit),
-		BODY_STR_FIELD("after", 1, UUID_CHARS, &after),
-		BODY_END,
-	};
+	struct items_ask ask = { 0 };
 
-	query_read(evhttp_uri_get_query(uri), fields, rq->arena, &problems);
-	check_status(filter.status, &problems);
-	check_provider(filter.provider, &problems);
-	check_after(after, &problems);
+	handlers_query(rq, &ask, &problems);
+	check_after(ask.after, &problems);
 	if (!handlers_refuse(rq, &problems) && !handlers_database_away(rq))
-		rq->op = bf_store_items_json(
-			rq->admin->parts.store, &filter, limit, after, on_items, rq);
+		rq->op = bf_store_items_json(rq->admin->parts.store, &ask.filter, ask.limit,
+			ask.after, on_items, rq);
 }
 
 /* What was changed, or would have been. */
@@ -153,44 +146,22 @@ static void on_changed(void *ctx, const struct bf_error *err, const char *json)
 		reply_json(rq, 200, json != NULL ? json : "{}", json != NULL ? strlen(json) : 2);
 }
 
-/* POST /api/internal/enrichment/redrive. Without a word about dry_run nothing is changed: an empty body must not bring
- * thousands of requests back. */
+/* POST /api/internal/enrichment/redrive */
 void enrichment_routes_redrive(struct request *rq)
 {
-	struct body_problems problems = { 0 };
-	struct bf_item_filter filter = { 0 };
-	bool dry_run = true;
-	int limit = DRIVE_DEFAULT;
-	const struct body_field fields[] = {
-		BODY_STR_FIELD("reason", 1, REASON_CHARS, &filter.reason),
-		BODY_STR_FIELD("provider", 1, 40, &filter.provider),
-		BODY_INT_FIELD("year", YEAR_MIN, YEAR_MAX, &filter.year),
-		BODY_INT_FIELD("month", 1, 12, &filter.month),
-		BODY_INT_FIELD("limit", 1, CHANGE_MAX, &limit),
-		BODY_BOOL_FIELD("dry_run", &dry_run),
-		BODY_END,
-	};
+	struct items_ask ask = { 0 };
 
-	if (!handlers_body(rq, fields))
-		return;
-	check_provider(filter.provider, &problems);
-	if (!handlers_refuse(rq, &problems) && !handlers_database_away(rq))
-		rq->op = bf_store_redrive(
-			rq->admin->parts.store, &filter, dry_run, limit, on_changed, rq);
+	if (handlers_body(rq, &ask) && !handlers_database_away(rq))
+		rq->op = bf_store_redrive(rq->admin->parts.store, &ask.filter, ask.dry_run,
+			ask.limit, on_changed, rq);
 }
 
 /* POST /api/internal/enrichment/adopt */
 void enrichment_routes_adopt(struct request *rq)
 {
-	bool dry_run = false;
-	int limit = ADOPT_DEFAULT;
-	const struct body_field fields[] = {
-		BODY_INT_FIELD("limit", 1, CHANGE_MAX, &limit),
-		BODY_BOOL_FIELD("dry_run", &dry_run),
-		BODY_END,
-	};
+	struct items_ask ask = { 0 };
 
-	if (handlers_body(rq, fields) && !handlers_database_away(rq))
-		rq->op = bf_store_adopt(rq->admin->parts.store, dry_run, limit,
+	if (handlers_body(rq, &ask) && !handlers_database_away(rq))
+		rq->op = bf_store_adopt(rq->admin->parts.store, ask.dry_run, ask.limit,
 			rq->admin->config->enrichment.max_attempts, on_changed, rq);
 }

@@ -411,21 +411,28 @@ static void read_last_id(struct request *rq, const char *query, struct reader *r
 		body_problem(problems, field, "must be the id of an event");
 }
 
+struct events_ask {
+	const char *last;
+	int year, month;
+};
+const struct body_field events_query[] = {
+	BODY_STR_FIELD("last_event_id", 1, QUERY_ID_DIGITS, struct events_ask, last, .pattern = "^[0-9]+$",
+		.help = "the events after this one; without it those from now on. Last-Event-ID counts more"),
+	BODY_INT_FIELD("year", 1900, 2100, struct events_ask, year, .help = "only this year's months"),
+	BODY_INT_FIELD("month", 1, 12, struct events_ask, month, .help = "only this month; needs a year"),
+	BODY_END,
+};
+
 /* What is asked for; false when it was answered 400. */
 static bool read_ask(struct request *rq, struct reader *ret)
 {
-	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(rq->http);
 	struct body_problems problems = { 0 };
-	const char *last = NULL;
-	const struct body_field fields[] = {
-		BODY_STR_FIELD("last_event_id", 1, QUERY_ID_DIGITS, &last),
-		BODY_INT_FIELD("year", 1900, 2100, &ret->year),
-		BODY_INT_FIELD("month", 1, 12, &ret->month),
-		BODY_END,
-	};
+	struct events_ask ask = { 0 };
 
-	query_read(evhttp_uri_get_query(uri), fields, rq->arena, &problems);
-	read_last_id(rq, last, ret, &problems);
+	handlers_query(rq, &ask, &problems);
+	ret->year = ask.year;
+	ret->month = ask.month;
+	read_last_id(rq, ask.last, ret, &problems);
 	if (ret->month != 0 && ret->year == 0)
 		body_problem(&problems, "month", "needs a year");
 	return !handlers_refuse(rq, &problems);

@@ -2,6 +2,7 @@
  * handlers: what the handlers have in common.
  */
 #include "handlers.h"
+#include "query.h"
 #include <event2/buffer.h>
 #include <event2/http.h>
 
@@ -14,8 +15,8 @@ bool handlers_refuse(struct request *rq, struct body_problems *problems)
 	return true;
 }
 
-/* Reads the body into the fields' destinations. */
-bool handlers_body(struct request *rq, const struct body_field *fields)
+/* Reads the body into the fields' members. */
+bool handlers_body(struct request *rq, void *into)
 {
 	struct evbuffer *in = evhttp_request_get_input_buffer(rq->http);
 	struct body_problems problems = { 0 };
@@ -26,9 +27,17 @@ bool handlers_body(struct request *rq, const struct body_field *fields)
 		reply_unavailable(rq, 5, "Out of memory");
 		return false;
 	}
-	if (body_read(text, len, fields, rq->arena, &problems))
+	if (body_read(text, len, rq->route->body, into, rq->arena, &problems))
 		audit_body(rq, text, len);
 	return !handlers_refuse(rq, &problems);
+}
+
+/* Reads the parameters into the fields' members. */
+void handlers_query(struct request *rq, void *into, struct body_problems *problems)
+{
+	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(rq->http);
+
+	query_read(evhttp_uri_get_query(uri), rq->route->query, into, rq->arena, problems);
 }
 
 /* Asked before any question goes to the database, so that an outage is told at once and not after a wait. */

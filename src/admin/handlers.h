@@ -1,6 +1,6 @@
 /*
  * handlers: what the route table points at. Each gets a request that passed the guard and answers it exactly once, now or
- * from a completion.
+ * from a completion. Beside them stand the tables of their bodies' fields and of their parameters.
  */
 #ifndef ADMIN_HANDLERS_H
 #define ADMIN_HANDLERS_H
@@ -15,9 +15,11 @@ void metrics_show(struct request *);
 void schedule_routes_claim(struct request *);
 void schedule_routes_seed(struct request *);
 void schedule_routes_harvest(struct request *);
+extern const struct body_field schedule_routes_claim_body[], schedule_routes_seed_body[], schedule_routes_harvest_body[];
 /* pause_routes.c */
 void pause_routes_pause(struct request *);
 void pause_routes_resume(struct request *);
+extern const struct body_field pause_routes_pause_body[];
 /* month_routes.c */
 void month_routes_retry(struct request *);
 void month_routes_cancel(struct request *);
@@ -25,6 +27,7 @@ void month_routes_reset(struct request *);
 /* verify_routes.c */
 void verify_routes_verify(struct request *);
 void verify_routes_doctor(struct request *);
+extern const struct body_field verify_routes_verify_query[];
 /* why_routes.c */
 void why_routes_month(struct request *);
 /* view_routes.c */
@@ -39,16 +42,32 @@ void enrichment_routes_book(struct request *);
 void enrichment_routes_list(struct request *);
 void enrichment_routes_redrive(struct request *);
 void enrichment_routes_adopt(struct request *);
+extern const struct body_field enrichment_routes_list_query[], enrichment_routes_redrive_body[], enrichment_routes_adopt_body[];
+/* months_routes.c */
+void months_routes_retry(struct request *);
+extern const struct body_field months_routes_retry_body[];
+/* overview_routes.c */
+void overview_routes_show(struct request *);
 /* events.c */
 void events_stream(struct request *);
+extern const struct body_field events_query[];
 /* audit.c */
 void audit_list(struct request *);
+extern const struct body_field audit_query[];
 /* alert_routes.c */
 void alert_routes_list(struct request *);
+extern const struct body_field alert_routes_query[];
+/* openapi.c */
+void openapi_show(struct request *);
+/* dashboard.c */
+void dashboard_page(struct request *);
+void dashboard_file(struct request *);
 
-/* Reads the request's body; answers 400 itself and returns false when it isn't what the fields say. Problems that the
- * handler found in the values afterwards go to handlers_refuse. */
-bool handlers_body(struct request *, const struct body_field *);
+/* Reads the request's body into the struct that the route's fields are of; answers 400 itself and returns false when it
+ * isn't what they say. Problems that the handler found in the values afterwards go to handlers_refuse. */
+bool handlers_body(struct request *, void *into);
+/* The same for the parameters behind the path, but the problems are the handler's to answer. */
+void handlers_query(struct request *, void *into, struct body_problems *);
 /* True, and answered, when there is a problem. */
 bool handlers_refuse(struct request *, struct body_problems *);
 /* True, and answered 503, when the database is away. */

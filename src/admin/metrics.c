@@ -72,6 +72,12 @@ static void write_pulse(struct bf_buf *out, const struct bf_admin *admin)
 	labelled(out, "months", "status", "completed", pulse->totals.completed);
 	labelled(out, "months", "status", "failed", pulse->totals.failed);
 	labelled(out, "months", "status", "retry", pulse->totals.retry);
+	single(out, "books_generated", "gauge", "Books that months have, duplicates left out",
+		(double)pulse->books_generated);
+	single(out, "isbns_resolved", "gauge", "Books of months for which an ISBN was found",
+		(double)pulse->isbns_resolved);
+	single(out, "isbns_queued", "gauge", "ISBNs that months put into the enrichment queue",
+		(double)pulse->isbns_queued);
 	single(out, "queue_depth", "gauge", "ISBNs that wait in the enrichment queue",
 		(double)pulse->queue_depth);
 	single(out, "retries_due", "gauge", "Months whose next attempt is due", pulse->due_retries);

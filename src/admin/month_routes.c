@@ -104,10 +104,9 @@ static void on_action(void *ctx, const struct bf_error *err, enum bf_store_outco
 /* Starts any of the three. */
 static void act(struct request *rq, enum bf_operator_action action)
 {
-	static const struct body_field none[] = { BODY_END };
 	struct month_ask *ask;
 
-	if (!handlers_body(rq, none) || handlers_database_away(rq))
+	if (!handlers_body(rq, NULL) || handlers_database_away(rq))
 		return;
 	ask = bf_arena_alloc(rq->arena, sizeof(*ask));
 	ask->action = action;

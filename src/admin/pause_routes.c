@@ -9,8 +9,15 @@
 
 struct pause_ask {
 	bool paused;
-	const char *note;
+	const char *note, *until_given;
 	char until[32];
+};
+const struct body_field pause_routes_pause_body[] = {
+	BODY_STR_FIELD("note", 0, NOTE_CHARS, struct pause_ask, note,
+		.help = "the reason, shown wherever the pause is"),
+	BODY_STR_FIELD("until", 1, 64, struct pause_ask, until_given, .format = "date-time",
+		.help = "when it ends by itself, in the future; without it somebody has to resume"),
+	BODY_END,
 };
 
 /* Written down; the answer repeats what is in effect. */
@@ -56,16 +63,12 @@ void pause_routes_pause(struct request *rq)
 {
 	struct pause_ask *ask = bf_arena_alloc(rq->arena, sizeof(*ask));
 	struct body_problems problems = { 0 };
-	const char *until = NULL;
+	const char *until;
 	int64_t until_s = 0;
-	const struct body_field fields[] = {
-		BODY_STR_FIELD("note", 0, NOTE_CHARS, &ask->note),
-		BODY_STR_FIELD("until", 1, 64, &until),
-		BODY_END,
-	};
 
-	if (!handlers_body(rq, fields))
+	if (!handlers_body(rq, ask))
 		return;
+	until = ask->until_given;
 	if (until != NULL && !rfc3339_parse(until, &until_s))
 		body_problem(&problems, "until",
 			"must be a time of RFC 3339, like 2026-01-14T03:00:00Z");
@@ -82,8 +85,6 @@ void pause_routes_pause(struct request *rq)
 /* POST /api/internal/resume */
 void pause_routes_resume(struct request *rq)
 {
-	static const struct body_field none[] = { BODY_END };
-
-	if (handlers_body(rq, none) && !handlers_database_away(rq))
+	if (handlers_body(rq, NULL) && !handlers_database_away(rq))
 		set_pause(rq, bf_arena_alloc(rq->arena, sizeof(struct pause_ask)));
 }

@@ -69,16 +69,6 @@ char *query_decode(
 	return out;
 }
 
-/* Characters of valid UTF-8. */
-int64_t query_chars(const char *text)
-{
-	int64_t n = 0;
-
-	for (; *text != '\0'; text++)
-		n += ((unsigned char)*text & 0xc0) != 0x80;
-	return n;
-}
-
 /* Nineteen digits may be more than an int64_t holds. */
 bool query_id(const char *text, int64_t *ret)
 {
@@ -94,7 +84,7 @@ bool query_id(const char *text, int64_t *ret)
 }
 
 /* Digits within the field's bounds. */
-static void take_int(const char *value, const struct body_field *f, struct body_problems *problems)
+static void take_int(const char *value, const struct body_field *f, void *into, struct body_problems *problems)
 {
 	size_t len = strlen(value);
 	int64_t n = 0;
@@ -105,41 +95,25 @@ static void take_int(const char *value, const struct body_field *f, struct body_
 		body_problem(problems, f->name, "must be an integer from %" PRId64 " to %" PRId64,
 			f->min, f->max);
 	else
-		*f->to.i = (int)n;
+		*(int *)(void *)((char *)into + f->at) = (int)n;
 }
 
 /* One parameter's value. */
-static void take(const char *value, const struct body_field *f, struct body_problems *problems)
+static void take(const char *value, const struct body_field *f, void *into, struct body_problems *problems)
 {
 	switch (f->type) {
-	case BODY_INT: take_int(value, f, problems); break;
+	case BODY_INT: take_int(value, f, into, problems); break;
 	case BODY_STR:
-		if (query_chars(value) < f->min || query_chars(value) > f->max)
-			body_problem(problems, f->name,
-				"must have %" PRId64 " to %" PRId64 " characters", f->min, f->max);
-		else
-			*f->to.s = value;
+		if (body_text_fits(f, f->name, value, problems))
+			*(const char **)(void *)((char *)into + f->at) = value;
 		break;
 	case BODY_BOOL:
 	case BODY_OBJ: body_problem(problems, f->name, "can't stand in a query"); break;
 	}
 }
 
-/* Says which parameters there are. */
-static void unknown_parameter(
-	const struct body_field *fields, const char *name, struct body_problems *problems)
-{
-	char known[128] = "";
-	size_t len = 0;
-
-	for (const struct body_field *f = fields; f->name != NULL && len < sizeof(known); f++)
-		len += (size_t)snprintf(
-			known + len, sizeof(known) - len, "%s%s", len > 0 ? ", " : "", f->name);
-	body_problem(problems, name, "unknown parameter; known: %s", known);
-}
-
 /* One `name=value`; *seen has a bit for each field that was there. */
-static void read_pair(const char *text, size_t len, const struct body_field *fields,
+static void read_pair(const char *text, size_t len, const struct body_field *fields, void *into,
 	struct bf_arena *arena, struct body_problems *problems, uint64_t *seen)
 {
 	const char *equals = memchr(text, '=', len);
@@ -155,7 +129,7 @@ static void read_pair(const char *text, size_t len, const struct body_field *fie
 	while (fields[k].name != NULL && strcmp(fields[k].name, name) != 0)
 		k++;
 	if (fields[k].name == NULL) {
-		unknown_parameter(fields, name, problems);
+		body_unknown(fields, "parameter", name, problems);
 		return;
 	}
 	if ((*seen >> k & 1) != 0) {
@@ -168,21 +142,22 @@ static void read_pair(const char *text, size_t len, const struct body_field *fie
 	if (value == NULL)
 		body_problem(problems, name, "%s", why);
 	else
-		take(value, &fields[k], problems);
+		take(value, &fields[k], into, problems);
 }
 
 /* Reads a query string as a whole. */
-bool query_read(const char *text, const struct body_field *fields, struct bf_arena *arena,
-	struct body_problems *problems)
+bool query_read(const char *text, const struct body_field *fields, void *into,
+	struct bf_arena *arena, struct body_problems *problems)
 {
 	int before = problems->n;
 	uint64_t seen = 0;
 
+	body_presets(fields, into);
 	while (text != NULL && *text != '\0') {
 		size_t len = strcspn(text, "&");
 
 		if (len > 0)
-			read_pair(text, len, fields, arena, problems, &seen);
+			read_pair(text, len, fields, into, arena, problems, &seen);
 		text += len + (text[len] == '&');
 	}
 	return problems->n == before;

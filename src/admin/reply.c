@@ -53,7 +53,13 @@ void reply_header(struct request *rq, const char *name, const char *value)
 	evhttp_add_header(headers, name, value);
 }
 
-/* Sends any body. HEAD gets the length that GET would have, and no byte of it. */
+/* Whether the answer carries a body: HEAD and 304 get the length that a GET would have, and no byte of it. */
+static bool has_body(const struct request *rq, int status)
+{
+	return !rq->is_head && status != 304;
+}
+
+/* Sends any body; what may be kept is said by the handler that knows it. */
 void reply_text(
 	struct request *rq, int status, const char *content_type, const char *text, size_t len)
 {
@@ -61,14 +67,16 @@ void reply_text(
 	char length[24];
 
 	reply_header(rq, "Content-Type", content_type);
-	reply_header(rq, "Cache-Control", "no-store");
+	if (evhttp_find_header(evhttp_request_get_output_headers(rq->http), "Cache-Control") ==
+		NULL)
+		reply_header(rq, "Cache-Control", "no-store");
 	reply_header(rq, "X-Content-Type-Options", "nosniff");
 	audit_answer(rq, status, text, len);
 	snprintf(length, sizeof(length), "%zu", len);
 	reply_header(rq, "Content-Length", length);
 	if (rq->close || rq->admin->draining)
 		reply_header(rq, "Connection", "close");
-	if (body != NULL && !rq->is_head && evbuffer_add(body, text, len) != 0) {
+	if (body != NULL && has_body(rq, status) && evbuffer_add(body, text, len) != 0) {
 		/* Out of memory: an answer cut short is worse than none. */
 		evbuffer_free(body);
 		body = NULL;

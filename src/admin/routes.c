@@ -15,33 +15,70 @@
 
 // clang-format off
 static const struct route table[] = {
-	{ GET,  "/healthz", health_live, ROUTE_OPEN_PATH, false, "the process lives" },
-	{ GET,  "/readyz", health_ready, ROUTE_OPEN_PATH, false, "it can work: database, schema, an AI provider" },
-	{ GET,  "/metrics", metrics_show, ROUTE_OPEN_PATH, false, "Prometheus text format 0.0.4" },
-	{ GET,  "/api/quota/status", view_routes_quota, ROUTE_OPEN_METHOD, false, "units used and left today" },
-	{ POST, API "schedule-backfill", schedule_routes_claim, ROUTE_SECRET, true, "claim months and run them" },
-	{ POST, API "seed-backfill-queue", schedule_routes_seed, ROUTE_SECRET, true, "make rows for months" },
-	{ GET,  API "backfill-stats", view_routes_stats, ROUTE_SECRET, false, "months by status, totals, recent ends" },
-	{ POST, "/api/harvest/backfill", schedule_routes_harvest, ROUTE_SECRET, true, "run one month, or try it" },
-	{ GET,  "/api/harvest/backfill/status/{job_id}", view_routes_job, ROUTE_SECRET, false, "how a job is doing" },
-	{ GET,  API "months", view_routes_months, ROUTE_SECRET, false, "every month" },
-	{ GET,  API "months/{y}/{m}", view_routes_month, ROUTE_SECRET, false, "a month, its books and transitions" },
-	{ GET,  API "months/{y}/{m}/why", why_routes_month, ROUTE_SECRET, false, "what a month waits for, and until when" },
-	{ POST, API "months/{y}/{m}/retry", month_routes_retry, ROUTE_SECRET, true, "make a month due now" },
-	{ POST, API "months/{y}/{m}/cancel", month_routes_cancel, ROUTE_SECRET, true, "stop a month" },
-	{ POST, API "months/{y}/{m}/reset", month_routes_reset, ROUTE_SECRET, true, "start a month from nothing" },
-	{ POST, API "pause", pause_routes_pause, ROUTE_SECRET, true, "claim nothing, on any instance" },
-	{ POST, API "resume", pause_routes_resume, ROUTE_SECRET, true, "end the pause" },
-	{ GET,  API "books/{key}", enrichment_routes_book, ROUTE_SECRET, false, "all that is known of a book, and from whom" },
-	{ GET,  API "enrichment", enrichment_routes_list, ROUTE_SECRET, false, "items of the enrichment queue" },
-	{ POST, API "enrichment/redrive", enrichment_routes_redrive, ROUTE_SECRET, true, "make failed items due again" },
-	{ POST, API "enrichment/adopt", enrichment_routes_adopt, ROUTE_SECRET, true, "take over an older system's items" },
-	{ GET,  API "events", events_stream, ROUTE_SECRET, false, "transitions as they happen: server-sent events" },
-	{ GET,  API "audit", audit_list, ROUTE_SECRET, false, "who asked for what, newest first" },
-	{ GET,  API "alerts", alert_routes_list, ROUTE_SECRET, false, "what is wrong, what was, and what to do" },
-	{ GET,  API "verify", verify_routes_verify, ROUTE_SECRET, false, "proof that nothing is lost, doubled or miscounted" },
-	{ GET,  API "doctor", verify_routes_doctor, ROUTE_SECRET, false, "what is wrong around the program, and its remedy" },
-	{ GET,  API "config", view_routes_config, ROUTE_SECRET, false, "the values in effect" },
+	{ GET,  "/healthz", health_live, ROUTE_OPEN_PATH, false, "the process lives",
+	  .id = "getHealth", .answer = "Health" },
+	{ GET,  "/readyz", health_ready, ROUTE_OPEN_PATH, false, "it can work: database, schema, an AI provider",
+	  .id = "getReadiness", .answer = "Readiness", .may = ROUTE_READINESS },
+	{ GET,  "/metrics", metrics_show, ROUTE_OPEN_PATH, false, "Prometheus text format 0.0.4",
+	  .id = "getMetrics", .type = "text/plain; version=0.0.4" },
+	{ GET,  "/openapi.json", openapi_show, ROUTE_OPEN_PATH, false, "this description: OpenAPI 3.1",
+	  .id = "getDescription", .answer = "Description" },
+	{ GET,  "/", dashboard_page, ROUTE_OPEN_PATH, false, "the operator's page",
+	  .id = "getDashboard", .type = "text/html", .may = ROUTE_CACHED },
+	{ GET,  "/assets/{key}", dashboard_file, ROUTE_OPEN_PATH, false, "its scripts and styles",
+	  .id = "getAsset", .type = "*/*", .may = ROUTE_CACHED },
+	{ GET,  "/api/quota/status", view_routes_quota, ROUTE_OPEN_METHOD, false, "units used and left today",
+	  .id = "getQuota", .answer = "Quota", .may = ROUTE_DATABASE },
+	{ POST, API "schedule-backfill", schedule_routes_claim, ROUTE_SECRET, true, "claim months and run them",
+	  .id = "scheduleMonths", .body = schedule_routes_claim_body, .answer = "Claim", .may = ROUTE_DATABASE | ROUTE_CONFLICT },
+	{ POST, API "seed-backfill-queue", schedule_routes_seed, ROUTE_SECRET, true, "make rows for months",
+	  .id = "seedMonths", .body = schedule_routes_seed_body, .answer = "Seeded", .may = ROUTE_DATABASE },
+	{ GET,  API "backfill-stats", view_routes_stats, ROUTE_SECRET, false, "months by status, totals, recent ends",
+	  .id = "getStats", .answer = "Stats", .may = ROUTE_DATABASE },
+	{ POST, "/api/harvest/backfill", schedule_routes_harvest, ROUTE_SECRET, true, "run one month, or try it",
+	  .id = "harvestMonth", .body = schedule_routes_harvest_body, .answer = "JobAccepted", .may = ROUTE_DATABASE | ROUTE_CONFLICT | ROUTE_ACCEPTS },
+	{ GET,  "/api/harvest/backfill/status/{job_id}", view_routes_job, ROUTE_SECRET, false, "how a job is doing",
+	  .id = "getJob", .answer = "Job", .may = ROUTE_DATABASE },
+	{ GET,  API "overview", overview_routes_show, ROUTE_SECRET, false, "everything a page needs, of one moment",
+	  .id = "getOverview", .answer = "Overview", .may = ROUTE_DATABASE },
+	{ GET,  API "months", view_routes_months, ROUTE_SECRET, false, "every month",
+	  .id = "listMonths", .answer = "Months", .may = ROUTE_DATABASE },
+	{ POST, API "months/retry", months_routes_retry, ROUTE_SECRET, true, "retry or reset many months by what they have in common",
+	  .id = "retryMonths", .body = months_routes_retry_body, .answer = "Retried", .may = ROUTE_DATABASE },
+	{ GET,  API "months/{y}/{m}", view_routes_month, ROUTE_SECRET, false, "a month, its books and transitions",
+	  .id = "getMonth", .answer = "Month", .may = ROUTE_DATABASE },
+	{ GET,  API "months/{y}/{m}/why", why_routes_month, ROUTE_SECRET, false, "what a month waits for, and until when",
+	  .id = "explainMonth", .answer = "Why", .may = ROUTE_DATABASE },
+	{ POST, API "months/{y}/{m}/retry", month_routes_retry, ROUTE_SECRET, true, "make a month due now",
+	  .id = "retryMonth", .body = body_none, .answer = "Month", .may = ROUTE_DATABASE | ROUTE_CONFLICT },
+	{ POST, API "months/{y}/{m}/cancel", month_routes_cancel, ROUTE_SECRET, true, "stop a month",
+	  .id = "cancelMonth", .body = body_none, .answer = "Month", .may = ROUTE_DATABASE | ROUTE_CONFLICT },
+	{ POST, API "months/{y}/{m}/reset", month_routes_reset, ROUTE_SECRET, true, "start a month from nothing",
+	  .id = "resetMonth", .body = body_none, .answer = "Month", .may = ROUTE_DATABASE | ROUTE_CONFLICT },
+	{ POST, API "pause", pause_routes_pause, ROUTE_SECRET, true, "claim nothing, on any instance",
+	  .id = "pause", .body = pause_routes_pause_body, .answer = "Pause", .may = ROUTE_DATABASE | ROUTE_CONFLICT },
+	{ POST, API "resume", pause_routes_resume, ROUTE_SECRET, true, "end the pause",
+	  .id = "resume", .body = body_none, .answer = "Pause", .may = ROUTE_DATABASE | ROUTE_CONFLICT },
+	{ GET,  API "books/{key}", enrichment_routes_book, ROUTE_SECRET, false, "all that is known of a book, and from whom",
+	  .id = "getBook", .answer = "Book", .may = ROUTE_DATABASE },
+	{ GET,  API "enrichment", enrichment_routes_list, ROUTE_SECRET, false, "items of the enrichment queue",
+	  .id = "listItems", .query = enrichment_routes_list_query, .answer = "Items", .may = ROUTE_DATABASE },
+	{ POST, API "enrichment/redrive", enrichment_routes_redrive, ROUTE_SECRET, true, "make failed items due again",
+	  .id = "redriveItems", .body = enrichment_routes_redrive_body, .answer = "Redriven", .may = ROUTE_DATABASE },
+	{ POST, API "enrichment/adopt", enrichment_routes_adopt, ROUTE_SECRET, true, "take over an older system's items",
+	  .id = "adoptItems", .body = enrichment_routes_adopt_body, .answer = "Adopted", .may = ROUTE_DATABASE },
+	{ GET,  API "events", events_stream, ROUTE_SECRET, false, "transitions as they happen: server-sent events",
+	  .id = "followEvents", .query = events_query, .type = "text/event-stream", .may = ROUTE_DATABASE },
+	{ GET,  API "audit", audit_list, ROUTE_SECRET, false, "who asked for what, newest first",
+	  .id = "listAudit", .query = audit_query, .answer = "Audit", .may = ROUTE_DATABASE },
+	{ GET,  API "alerts", alert_routes_list, ROUTE_SECRET, false, "what is wrong, what was, and what to do",
+	  .id = "listAlerts", .query = alert_routes_query, .answer = "Alerts", .may = ROUTE_DATABASE },
+	{ GET,  API "verify", verify_routes_verify, ROUTE_SECRET, false, "proof that nothing is lost, doubled or miscounted",
+	  .id = "verify", .query = verify_routes_verify_query, .answer = "Findings", .may = ROUTE_DATABASE },
+	{ GET,  API "doctor", verify_routes_doctor, ROUTE_SECRET, false, "what is wrong around the program, and its remedy",
+	  .id = "diagnose", .query = body_none, .answer = "Findings", .may = ROUTE_DATABASE },
+	{ GET,  API "config", view_routes_config, ROUTE_SECRET, false, "the values in effect",
+	  .id = "getConfig", .answer = "Config" },
 };
 // clang-format on
 
@@ -69,12 +106,29 @@ const char *routes_method_name(enum evhttp_cmd_type method)
 	return "?";
 }
 
-/* A decimal number of at most max_digits digits within bounds. */
-static bool read_number(const char *s, size_t len, size_t max_digits, int low, int high, int *ret)
+/* What may stand in a path, in place of {name}. */
+static const struct body_field path_fields[] = {
+	{ .name = "y", .type = BODY_INT, .min = 1900, .max = 2100, .help = "the year" },
+	{ .name = "m", .type = BODY_INT, .min = 1, .max = 12, .help = "the month" },
+	{ .name = "job_id", .type = BODY_STR, .min = 36, .max = 36, .format = "uuid", .help = "the job's id" },
+	{ .name = "key", .type = BODY_STR, .min = 1, .max = ROUTES_KEY_CHARS, .help = "percent-encoded" },
+	BODY_END,
+};
+
+const struct body_field *routes_path_field(const char *name, size_t len)
+{
+	for (const struct body_field *f = path_fields; f->name != NULL; f++)
+		if (strlen(f->name) == len && strncmp(f->name, name, len) == 0)
+			return f;
+	return NULL;
+}
+
+/* A decimal number of at most as many digits as the highest within bounds. */
+static bool read_number(const char *s, size_t len, const struct body_field *f, int *ret)
 {
 	int value = 0;
 
-	if (len == 0 || len > max_digits)
+	if (len == 0 || len > (f->max < 100 ? 2 : 4))
 		return false;
 	for (size_t i = 0; i < len; i++) {
 		if (!isdigit((unsigned char)s[i]))
@@ -82,7 +136,7 @@ static bool read_number(const char *s, size_t len, size_t max_digits, int low, i
 		value = 10 * value + (s[i] - '0');
 	}
 	*ret = value;
-	return value >= low && value <= high;
+	return value >= f->min && value <= f->max;
 }
 
 /* The 8-4-4-4-12 form of RFC 9562, in lower case as PostgreSQL writes it. */
@@ -105,16 +159,17 @@ static bool read_uuid(const char *s, size_t len, char ret[37])
 static bool match_segment(const char *pattern, size_t pattern_len, const char *s, size_t len,
 	struct route_params *params)
 {
-	if (pattern_len == 3 && strncmp(pattern, "{y}", 3) == 0)
-		return read_number(s, len, 4, 1900, 2100, &params->year);
-	if (pattern_len == 3 && strncmp(pattern, "{m}", 3) == 0)
-		return read_number(s, len, 2, 1, 12, &params->month);
-	if (pattern_len == 8 && strncmp(pattern, "{job_id}", 8) == 0)
-		return read_uuid(s, len, params->job_id);
-	if (pattern_len == 5 && strncmp(pattern, "{key}", 5) == 0) {
+	if (pattern[0] == '{') {
+		const struct body_field *f = routes_path_field(pattern + 1, pattern_len - 2);
+
+		if (f != NULL && f->type == BODY_INT)
+			return read_number(s, len, f,
+				f->name[0] == 'y' ? &params->year : &params->month);
+		if (f != NULL && f->format != NULL)
+			return read_uuid(s, len, params->job_id);
 		params->key = s;
 		params->key_len = len;
-		return len > 0;
+		return f != NULL && len > 0;
 	}
 	return pattern_len == len && strncmp(pattern, s, len) == 0;
 }

@@ -19,6 +19,49 @@ struct claim_ask {
 	int start, end;
 	struct bf_plan_figures figures; /* of a dry run */
 };
+static const struct body_field claim_years[] = {
+	BODY_INT_FIELD("start", YEAR_MIN, YEAR_MAX, struct claim_ask, start,
+		.help = "scheduler.year_start where it is missing"),
+	BODY_INT_FIELD("end", YEAR_MIN, YEAR_MAX, struct claim_ask, end,
+		.help = "scheduler.year_end where it is missing"),
+	BODY_END,
+};
+const struct body_field schedule_routes_claim_body[] = {
+	BODY_INT_FIELD("batch_size", 1, CLAIM_MAX, struct claim_ask, batch_size,
+		.help = "how many months at most; scheduler.batch_size where it is missing"),
+	BODY_BOOL_FIELD("dry_run", struct claim_ask, dry_run, .preset = "false",
+		.help = "name the months and estimate what they cost; claim none"),
+	BODY_BOOL_FIELD("force_retry", struct claim_ask, force_retry, .preset = "false",
+		.help = "failed months with attempts left, too"),
+	BODY_OBJ_FIELD("year_range", claim_years, .help = "only months of these years, in either order"),
+	BODY_END,
+};
+const struct body_field schedule_routes_seed_body[] = {
+	BODY_INT_FIELD("year_start", YEAR_MIN, YEAR_MAX, struct bf_seed, year_start, .preset = "2000",
+		.help = "the first year; not after year_end"),
+	BODY_INT_FIELD("year_end", YEAR_MIN, YEAR_MAX, struct bf_seed, year_end, .preset = "2024",
+		.help = "the last year"),
+	BODY_END,
+};
+const struct body_field schedule_routes_harvest_body[] = {
+	BODY_INT_FIELD("year", YEAR_MIN, YEAR_MAX, struct bf_harvest, year,
+		.help = "with month; without both, the next month in order"),
+	BODY_INT_FIELD("month", 1, 12, struct bf_harvest, month, .help = "with year"),
+	BODY_INT_FIELD("batch_size", 1, 100, struct bf_harvest, batch_size,
+		.help = "books that each AI is asked for; the month's own number where it is missing"),
+	BODY_BOOL_FIELD("dry_run", struct bf_harvest, dry_run, .preset = "false",
+		.help = "ask and resolve, which spends quota, and write nothing about the month or its books"),
+	BODY_ENUM_FIELD("prompt_variant", bf_prompt_variants, BF_PROMPT_VARIANTS, struct bf_harvest,
+		prompt_variant, .help = "in place of the month's own"),
+	BODY_STR_FIELD("model_override", 1, 63, struct bf_harvest, model_override,
+		.pattern = "^(gemini-|grok-)[A-Za-z0-9._-]*$",
+		.help = "the model to ask, of the AI whose models begin so"),
+	BODY_INT_FIELD("max_quota", 1, 1000, struct bf_harvest, max_quota,
+		.help = "how many paid ISBN calls this job may make"),
+	BODY_STR_FIELD("experiment_id", 1, 100, struct bf_harvest, experiment_id,
+		.help = "written into the month's events"),
+	BODY_END,
+};
 
 /* 503 when nothing may be claimed now. */
 static bool is_blocked(struct request *rq)
@@ -116,6 +159,16 @@ static void write_count(struct bf_jw *jw, const char *key, int64_t n)
 	bf_jw_int(jw, n);
 }
 
+/* Books that are asked for of each month, on average; 0: unknown. */
+static double average_batch(const struct bf_claim *claim)
+{
+	double sum = 0;
+
+	for (int i = 0; i < claim->n; i++)
+		sum += claim->briefs[i].batch_size;
+	return claim->n > 0 ? sum / claim->n : 0;
+}
+
 /* The answer to a claim or a preview. */
 static void reply_claim(
 	struct request *rq, const struct claim_ask *ask, const struct bf_claim *claim)
@@ -138,7 +191,7 @@ static void reply_claim(
 	write_count(&jw, "total_failed", claim->totals.failed);
 	if (ask->dry_run) {
 		bf_jw_key(&jw, "estimate");
-		estimate_write(&jw, rq->admin, claim->n, &ask->figures);
+		estimate_write(&jw, rq->admin, claim->n, average_batch(claim), &ask->figures);
 	} else {
 		bf_jw_key(&jw, "execution_summary");
 		bf_jw_obj(&jw);
@@ -207,21 +260,9 @@ void schedule_routes_claim(struct request *rq)
 	const struct bf_config *config = rq->admin->config;
 	struct claim_ask *ask = bf_arena_alloc(rq->arena, sizeof(*ask));
 	struct body_problems problems = { 0 };
-	const struct body_field years[] = {
-		BODY_INT_FIELD("start", YEAR_MIN, YEAR_MAX, &ask->start),
-		BODY_INT_FIELD("end", YEAR_MIN, YEAR_MAX, &ask->end),
-		BODY_END,
-	};
-	const struct body_field fields[] = {
-		BODY_INT_FIELD("batch_size", 1, CLAIM_MAX, &ask->batch_size),
-		BODY_BOOL_FIELD("dry_run", &ask->dry_run),
-		BODY_BOOL_FIELD("force_retry", &ask->force_retry),
-		BODY_OBJ_FIELD("year_range", years),
-		BODY_END,
-	};
 
 	ask->batch_size = config->scheduler.batch_size;
-	if (!handlers_body(rq, fields))
+	if (!handlers_body(rq, ask))
 		return;
 	check_years(config, ask, &problems);
 	if (handlers_refuse(rq, &problems) || is_blocked(rq))
@@ -266,21 +307,14 @@ void schedule_routes_seed(struct request *rq)
 	const struct bf_config *config = rq->admin->config;
 	struct bf_seed *seed = bf_arena_alloc(rq->arena, sizeof(*seed));
 	struct body_problems problems = { 0 };
-	const struct body_field fields[] = {
-		BODY_INT_FIELD("year_start", YEAR_MIN, YEAR_MAX, &seed->year_start),
-		BODY_INT_FIELD("year_end", YEAR_MIN, YEAR_MAX, &seed->year_end),
-		BODY_END,
-	};
 
 	*seed = (struct bf_seed){
-		.year_start = 2000,
-		.year_end = 2024,
 		.batch_size = config->generation.books_per_provider,
 		.recent_from = config->generation.prompt_recent_from,
 		.variant_recent = config->generation.prompt_recent,
 		.variant = config->generation.prompt_default,
 	};
-	if (!handlers_body(rq, fields))
+	if (!handlers_body(rq, seed))
 		return;
 	if (seed->year_start > seed->year_end)
 		body_problem(
@@ -350,20 +384,6 @@ static void on_harvest(void *ctx, const struct bf_error *err, const struct bf_ha
 	}
 }
 
-/* A prompt variant is one of the seven. */
-static void check_variant(const char *variant, struct body_problems *problems)
-{
-	char known[160] = "";
-	size_t len = 0;
-
-	if (variant == NULL || bf_prompt_index(variant) >= 0)
-		return;
-	for (int i = 0; i < BF_PROMPT_VARIANTS && len < sizeof(known); i++)
-		len += (size_t)snprintf(known + len, sizeof(known) - len, "%s%s", i > 0 ? ", " : "",
-			bf_prompt_variants[i]);
-	body_problem(problems, "prompt_variant", "unknown; known: %s", known);
-}
-
 /* A model's name says whose it is; it goes into a URL. */
 static void check_model(const char *model, struct body_problems *problems)
 {
@@ -385,17 +405,6 @@ void schedule_routes_harvest(struct request *rq)
 	const struct bf_config *config = rq->admin->config;
 	struct bf_harvest *ask = bf_arena_alloc(rq->arena, sizeof(*ask));
 	struct body_problems problems = { 0 };
-	const struct body_field fields[] = {
-		BODY_INT_FIELD("year", YEAR_MIN, YEAR_MAX, &ask->year),
-		BODY_INT_FIELD("month", 1, 12, &ask->month),
-		BODY_INT_FIELD("batch_size", 1, 100, &ask->batch_size),
-		BODY_BOOL_FIELD("dry_run", &ask->dry_run),
-		BODY_STR_FIELD("prompt_variant", 1, 100, &ask->prompt_variant),
-		BODY_STR_FIELD("model_override", 1, 63, &ask->model_override),
-		BODY_INT_FIELD("max_quota", 1, 1000, &ask->max_quota),
-		BODY_STR_FIELD("experiment_id", 1, 100, &ask->experiment_id),
-		BODY_END,
-	};
 
 	*ask = (struct bf_harvest){
 		.default_batch_size = config->generation.books_per_provider,
@@ -405,12 +414,11 @@ void schedule_routes_harvest(struct request *rq)
 		.year_low = config->scheduler.year_start,
 		.year_high = config->scheduler.year_end,
 	};
-	if (!handlers_body(rq, fields))
+	if (!handlers_body(rq, ask))
 		return;
 	if ((ask->year == 0) != (ask->month == 0))
 		body_problem(&problems, ask->year == 0 ? "year" : "month",
 			"missing: give year and month, or neither");
-	check_variant(ask->prompt_variant, &problems);
 	check_model(ask->model_override, &problems);
 	if (handlers_refuse(rq, &problems) || is_blocked(rq))
 		return;

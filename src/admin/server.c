@@ -247,6 +247,7 @@ struct bf_admin *bf_admin_new(
 	admin->started_us = bf_now_us();
 	TAILQ_INIT(&admin->pending);
 	conns_init(&admin->conns, parts->loop);
+	bf_buf_init(&admin->openapi, REPLY_MAX_BYTES);
 	events_init(&admin->events, admin);
 	audit_init(&admin->audit, admin);
 	if (!start_listening(admin, config->admin.listen, err)) {
@@ -273,6 +274,7 @@ void bf_admin_free(struct bf_admin *admin)
 	if (admin->http != NULL)
 		evhttp_free(admin->http);
 	conns_release(&admin->conns);
+	bf_buf_release(&admin->openapi);
 	free(admin);
 }
 

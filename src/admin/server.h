@@ -32,6 +32,7 @@ struct bf_admin {
 	int64_t started_wall_us;
 	uint64_t started_us;
 	uint64_t answers[SERVER_STATUS_CLASSES], unauthorized;
+	struct bf_buf openapi;			/* the description, once somebody asked for it */
 	struct events events;
 	struct audit audit;
 };

@@ -3,7 +3,7 @@
  * nothing. The database is asked in the store; the process's own part (configuration, files, providers, clock) is here.
  */
 #include "findings.h"
-#include "query.h"
+#include "handlers.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,9 +12,18 @@
 #define YEAR_MIN      1900
 #define YEAR_MAX      2100
 #define CLOCK_OFF_US  2000000
+#define REPLY_MARGIN_MS 10000
 #define MONTHS_A_CONN 8 /* a month writes about once a second; more than these on a connection wait for each other */
 
 /* ---- verify ---- */
+const struct body_field verify_routes_verify_query[] = {
+	BODY_INT_FIELD("year_start", YEAR_MIN, YEAR_MAX, struct bf_verify, year_low,
+		.help = "the first year; scheduler.year_start where it is missing"),
+	BODY_INT_FIELD("year_end", YEAR_MIN, YEAR_MAX, struct bf_verify, year_high,
+		.help = "the last year; scheduler.year_end where it is missing"),
+	BODY_END,
+};
+
 /* All checks have answered. */
 static void on_verified(void *ctx, const struct bf_error *err, const struct bf_findings *found)
 {
@@ -24,8 +33,9 @@ static void on_verified(void *ctx, const struct bf_error *err, const struct bf_f
 	rq->op = NULL;
 	if (err != NULL) {
 		if (strcmp(err->sqlstate, "57014") == 0)
-			reply_unavailable(rq, 60, "The checks took longer than database.statement_timeout:"
-				" ask for fewer years (year_start, year_end)");
+			reply_unavailable(rq, 60, "The checks took longer than %d s: ask for fewer years"
+				" (year_start, year_end), or when the database has less to do",
+				BF_VERIFY_LIMIT_MS / 1000);
 		else
 			reply_store_error(rq, err);
 		return;
@@ -37,19 +47,14 @@ static void on_verified(void *ctx, const struct bf_error *err, const struct bf_f
 /* GET /api/internal/verify */
 void verify_routes_verify(struct request *rq)
 {
-	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(rq->http);
 	const struct bf_config *config = rq->admin->config;
 	struct findings *f = bf_arena_alloc(rq->arena, sizeof(*f));
 	struct body_problems problems = { 0 };
 	struct bf_verify ask = { .stuck_after_ms = config->scheduler.stuck_after_ms,
-		.events_ms = config->retention.events_ms };
-	const struct body_field fields[] = {
-		BODY_INT_FIELD("year_start", YEAR_MIN, YEAR_MAX, &ask.year_low),
-		BODY_INT_FIELD("year_end", YEAR_MIN, YEAR_MAX, &ask.year_high),
-		BODY_END,
-	};
+		.events_ms = config->retention.events_ms,
+		.limit_ms = BF_VERIFY_LIMIT_MS };
 
-	query_read(evhttp_uri_get_query(uri), fields, rq->arena, &problems);
+	handlers_query(rq, &ask, &problems);
 	ask.asked = ask.year_low != 0 || ask.year_high != 0;
 	if (ask.year_low == 0)
 		ask.year_low = config->scheduler.year_start;
@@ -61,6 +66,8 @@ void verify_routes_verify(struct request *rq)
 		return;
 	f->arena = rq->arena;
 	rq->state = f;
+	if (rq->conn != NULL)
+		conns_patience(rq->conn, BF_VERIFY_LIMIT_MS + REPLY_MARGIN_MS);
 	rq->op = bf_store_verify(rq->admin->parts.store, &ask, on_verified, rq);
 }
 
@@ -239,12 +246,10 @@ static void on_schema(void *ctx, const struct bf_error *err, enum bf_schema sche
 /* GET /api/internal/doctor */
 void verify_routes_doctor(struct request *rq)
 {
-	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(rq->http);
-	const struct body_field none[] = { BODY_END };
 	struct findings *f = bf_arena_alloc(rq->arena, sizeof(*f));
 	struct body_problems problems = { 0 };
 
-	query_read(evhttp_uri_get_query(uri), none, rq->arena, &problems);
+	handlers_query(rq, NULL, &problems);
 	if (handlers_refuse(rq, &problems) || handlers_database_away(rq))
 		return;
 	f->arena = rq->arena;

@@ -432,6 +432,34 @@ struct bf_op *bf_store_plan_figures(struct bf_store *s, bf_store_plan_done *done
 	return ASK("plan", answer_plan, done, ctx);
 }
 
+static void answer_overview(struct fake_op *op)
+{
+	((bf_store_overview_done *)op->done)(op->ctx, error_or_null(), error_or_null() == NULL ? &fakes.overview : NULL);
+}
+
+struct bf_op *bf_store_overview(struct bf_store *s, const struct bf_overview_ask *asked, bf_store_overview_done *done, void *ctx)
+{
+	(void)s;
+	fakes.year_low = asked->year_low;
+	fakes.year_high = asked->year_high;
+	return ASK("overview", answer_overview, done, ctx);
+}
+
+static void answer_again(struct fake_op *op)
+{
+	((bf_store_again_done *)op->done)(op->ctx, error_or_null(), error_or_null() == NULL ? &fakes.again : NULL);
+}
+
+struct bf_op *bf_store_again(struct bf_store *s, const struct bf_again *a, bf_store_again_done *done, void *ctx)
+{
+	(void)s;
+	fakes.year_low = a->year_low;
+	fakes.year_high = a->year_high;
+	fakes.limit = a->limit;
+	fakes.dry_run = a->dry_run;
+	return ASK("again", answer_again, done, ctx);
+}
+
 static void answer_why(struct fake_op *op)
 {
 	((bf_store_why_done *)op->done)(op->ctx, error_or_null(), error_or_null() == NULL ? &fakes.why : NULL);
@@ -526,6 +554,12 @@ const struct bf_alert_figures *bf_schedule_alert_figures(const struct bf_schedul
 
 	(void)s;
 	return &one;
+}
+
+int bf_schedule_instance(const struct bf_schedule *s)
+{
+	(void)s;
+	return 1;
 }
 
 int64_t bf_schedule_next_run(const struct bf_schedule *s)
@@ -624,6 +658,13 @@ enum bf_standing bf_provider_standing(struct bf_providers *p, enum bf_provider_i
 	(void)p;
 	*ret_wait_ms = 0;
 	return id == BF_GOOGLE_BOOKS ? BF_LEFT_OUT : BF_USABLE;
+}
+
+const char *bf_provider_off(const struct bf_providers *p, enum bf_provider_id id)
+{
+	(void)p;
+	(void)id;
+	return NULL;
 }
 
 bool bf_providers_any_ai(struct bf_providers *p)

@@ -22,6 +22,8 @@ struct fakes {
 	struct bf_month_ref held;			/* year 0: none */
 	struct bf_plan_figures plan;
 	struct bf_why why;
+	struct bf_overview overview;
+	struct bf_again_reply again;
 	struct bf_findings findings;
 	enum bf_schema schema;
 	const char *file_problem;

@@ -7,25 +7,32 @@
 #include <cmocka.h>
 #include "body.h"
 
-struct taken { int batch_size, start, end; bool dry_run, given; const char *note; };
+struct taken { int batch_size, start, end, limit; bool dry_run, careful; const char *note, *colour; };
+static const char *const colours[] = { "red", "green" };
+static const struct body_field range[] = {
+	BODY_INT_FIELD("start", 1900, 2100, struct taken, start, .help = "x"),
+	BODY_INT_FIELD("end", 1900, 2100, struct taken, end, .help = "x"),
+	BODY_INT_FIELD("limit", 1, 9, struct taken, limit, .preset = "7"),
+	BODY_END,
+};
+static const struct body_field fields[] = {
+	BODY_INT_FIELD("batch_size", 1, 50, struct taken, batch_size, .help = "x"),
+	BODY_BOOL_FIELD("dry_run", struct taken, dry_run, .preset = "false"),
+	BODY_BOOL_FIELD("careful", struct taken, careful, .preset = "true"),
+	BODY_STR_FIELD("note", 1, 5, struct taken, note, .help = "x"),
+	BODY_ENUM_FIELD("colour", colours, BF_COUNT(colours), struct taken, colour, .help = "x"),
+	BODY_OBJ_FIELD("year_range", range, .help = "x"),
+	BODY_END,
+};
 
 /* Reads a body with a field of each type; how many problems. */
 static int read_body(const char *text, size_t len, struct bf_arena *arena, struct taken *ret, struct body_problems *problems)
 {
-	const struct body_field range[] = {
-		BODY_INT_FIELD("start", 1900, 2100, &ret->start), BODY_INT_FIELD("end", 1900, 2100, &ret->end), BODY_END,
-	};
-	const struct body_field fields[] = {
-		{ .name = "batch_size", .type = BODY_INT, .min = 1, .max = 50, .to.i = &ret->batch_size,
-		  .given = &ret->given },
-		BODY_BOOL_FIELD("dry_run", &ret->dry_run), BODY_STR_FIELD("note", 1, 5, &ret->note),
-		BODY_OBJ_FIELD("year_range", range), BODY_END,
-	};
 	bool ok;
 
-	*ret = (struct taken){ .batch_size = 10 };
+	*ret = (struct taken){ .batch_size = 10, .dry_run = true };
 	*problems = (struct body_problems){ 0 };
-	ok = body_read(text, len, fields, arena, problems);
+	ok = body_read(text, len, fields, ret, arena, problems);
 	assert_int_equal(ok, problems->n == 0);
 	return problems->n;
 }
@@ -45,7 +52,7 @@ static void refuses(const char *text, const char *field, const char *words)
 	bf_arena_free(arena);
 }
 
-/* Nothing and {} leave the defaults as they are. */
+/* Nothing and {} leave what was there, but for the presets, which a table tells. */
 static void test_empty(void **state)
 {
 	static const char *const bodies[] = { "", "{}", " { } \n" };
@@ -57,7 +64,9 @@ static void test_empty(void **state)
 	for (size_t i = 0; i < BF_COUNT(bodies); i++) {
 		assert_int_equal(read_body(bodies[i], strlen(bodies[i]), arena, &taken, &problems), 0);
 		assert_int_equal(taken.batch_size, 10);
-		assert_false(taken.given);
+		assert_int_equal(taken.limit, 7);
+		assert_true(taken.careful);
+		assert_false(taken.dry_run);
 		assert_null(taken.note);
 	}
 	bf_arena_free(arena);
@@ -66,7 +75,8 @@ static void test_empty(void **state)
 /* Every type reaches its destination, bounds included; characters are counted, not bytes. */
 static void test_good(void **state)
 {
-	static const char body[] = "{\"batch_size\":50,\"dry_run\":true,\"note\":\"h\\u00e9\xe2\x82\xac\xf0\x9f\x93\x9a!\","
+	static const char body[] = "{\"batch_size\":50,\"dry_run\":true,"
+				   "\"careful\":false,\"colour\":\"green\",\"note\":\"h\\u00e9\xe2\x82\xac\xf0\x9f\x93\x9a!\","
 				   "\"year_range\":{\"end\":1900,\"start\":2100}}";
 	struct bf_arena *arena = bf_arena_new();
 	struct body_problems problems;
@@ -75,7 +85,8 @@ static void test_good(void **state)
 	(void)state;
 	assert_int_equal(read_body(body, strlen(body), arena, &taken, &problems), 0);
 	assert_int_equal(taken.batch_size, 50);
-	assert_true(taken.given);
+	assert_false(taken.careful);
+	assert_string_equal(taken.colour, "green");
 	assert_true(taken.dry_run);
 	assert_string_equal(taken.note, "h\xc3\xa9\xe2\x82\xac\xf0\x9f\x93\x9a!");
 	assert_int_equal(taken.start, 2100);
@@ -103,6 +114,9 @@ static void test_bad_values(void **state)
 	refuses("{\"note\":7}", "note", "string");
 	refuses("{\"note\":\"\"}", "note", "1 to 5");
 	refuses("{\"note\":\"abcdef\"}", "note", "1 to 5");
+	refuses("{\"colour\":\"blue\"}", "colour", "known: red, green");
+	refuses("{\"colour\":\"\"}", "colour", "known: red, green");
+	refuses("{\"colour\":1}", "colour", "not a number");
 	refuses("{\"year_range\":[2020,2023]}", "year_range", "object");
 	refuses("{\"year_range\":{\"start\":1899}}", "year_range.start", "1900 to 2100");
 }
@@ -113,7 +127,7 @@ static void test_unknown(void **state)
 	(void)state;
 	refuses("{\"dry_ron\":true}", "dry_ron", "known: batch_size, dry_run");
 	refuses("{\"Dry_run\":true}", "Dry_run", "unknown");
-	refuses("{\"year_range\":{\"from\":2000}}", "year_range.from", "known: start, end");
+	refuses("{\"year_range\":{\"from\":2000}}", "year_range.from", "known: start, end, limit");
 	refuses("{\"\":1}", "", "unknown");
 }
 

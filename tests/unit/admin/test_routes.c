@@ -18,6 +18,9 @@ static void test_found(void **state)
 		{ EVHTTP_REQ_GET, "/healthz", health_live, 0, 0 },
 		{ EVHTTP_REQ_HEAD, "/readyz", health_ready, 0, 0 },
 		{ EVHTTP_REQ_GET, "/metrics", metrics_show, 0, 0 },
+		{ EVHTTP_REQ_GET, "/openapi.json", openapi_show, 0, 0 },
+		{ EVHTTP_REQ_GET, "/", dashboard_page, 0, 0 },
+		{ EVHTTP_REQ_HEAD, "/assets/app.js", dashboard_file, 0, 0 },
 		{ EVHTTP_REQ_POST, "/api/internal/schedule-backfill", schedule_routes_claim, 0, 0 },
 		{ EVHTTP_REQ_POST, "/api/internal/seed-backfill-queue", schedule_routes_seed, 0, 0 },
 		{ EVHTTP_REQ_POST, "/api/harvest/backfill", schedule_routes_harvest, 0, 0 },
@@ -60,7 +63,8 @@ static void test_found(void **state)
 static void test_not_found(void **state)
 {
 	static const char *const paths[] = {
-		"", "/", "healthz", "/healthz/", "//healthz", "/healthzz", "/HEALTHZ", "/health", "/%68ealthz", "/metrics/x",
+		"", "//", "/index.html", "/assets", "/assets/", "/assets/a/b",
+		"healthz", "/healthz/", "//healthz", "/healthzz", "/HEALTHZ", "/health", "/%68ealthz", "/metrics/x",
 		"/api/internal/months/", "/api/internal/months/2024", "/api/internal/months/2024/", "/api/internal/months/1899/1",
 		"/api/internal/months/2101/1", "/api/internal/months/2024/0", "/api/internal/months/2024/13",
 		"/api/internal/months/2024/001", "/api/internal/months/02024/1", "/api/internal/months/+2024/1",
@@ -95,10 +99,11 @@ static void test_allow(void **state)
 	assert_string_equal(match.allow, "GET, HEAD");
 }
 
-/* Only what the contract leaves open is open: three paths, and reading the quota. */
+/* Only what the contract leaves open is open: health, metrics, the description, the page's files, and reading the quota. */
 static void test_open(void **state)
 {
-	static const char *const open_paths[] = { "/healthz", "/readyz", "/metrics", "/api/quota/status" };
+	static const char *const open_paths[] = { "/healthz", "/readyz", "/metrics", "/openapi.json", "/", "/assets/app.js",
+		"/api/quota/status" };
 	struct route_match match;
 	const struct route *all;
 	size_t n, open = 0;

@@ -211,11 +211,74 @@ static void test_estimate(void **state)
 	expect(200, "\"isbndb\":{\"calls\":20,\"units\":21,\"cost_usd\":1.000000,\"quota_left_after\":979}");
 	expect(200, "\"cost_usd\":1.000000,\"seconds\":60,\"binds\":\"concurrent_months\"}");
 	fakes.plan.used[BF_ISBNDB] = 12999;
+	fakes.plan.reset_in_s[BF_ISBNDB] = 3600;
 	stand.config.provider[BF_ISBNDB].enabled = true;
 	stand.config.provider[BF_ISBNDB].rate_per_s = 0.1;
 	POST("/api/internal/schedule-backfill", "{\"dry_run\":true}");
 	expect(200, "\"quota_left_after\":0}");
-	expect(200, "\"seconds\":200,\"binds\":\"isbndb quota\"}");
+	expect(200, "\"seconds\":3600,\"binds\":\"isbndb quota\"}");
+	fakes.plan.reset_in_s[BF_ISBNDB] = 100;
+	POST("/api/internal/schedule-backfill", "{\"dry_run\":true}");
+	expect(200, "\"seconds\":200,\"binds\":\"isbndb rate\"}");
+}
+
+/* Months of which more books are asked cost more: by their batch_size against that of those the figures are of. */
+static void test_estimate_by_books(void **state)
+{
+	static const struct bf_month_brief briefs[] = { { .year = 2024, .month = 12, .status = "pending", .resolution_rate = -1, .batch_size = 40 },
+		{ .year = 2024, .month = 11, .status = "pending", .resolution_rate = -1, .batch_size = 20 } };
+
+	(void)state;
+	fakes.claim = (struct bf_claim){ .briefs = briefs, .n = 2 };
+	fakes.plan = (struct bf_plan_figures){ .months = 10, .since = "2024-12-01T00:00:00Z", .seconds = 30, .batch_size = 20 };
+	fakes.plan.calls[BF_GEMINI] = 10;
+	fakes.plan.calls[BF_ISBNDB] = fakes.plan.units[BF_ISBNDB] = 100;
+	fakes.plan.cost_usd[BF_GEMINI] = 1;
+	POST("/api/internal/schedule-backfill", "{\"dry_run\":true}");
+	expect(200, "\"gemini\":{\"calls\":2,\"units\":0,\"cost_usd\":0.300000,");
+	expect(200, "\"isbndb\":{\"calls\":30,\"units\":30,");
+}
+
+/* The overview is compact, and what PostgreSQL wrote stands in it without its blanks, but for those within strings. */
+static void test_overview(void **state)
+{
+	(void)state;
+	fakes.overview = (struct bf_overview){ .now = "2026-01-14T00:30:00.123Z", .db_wall_us = INT64_C(1768350600000000), .last_event = 7,
+		.stats = "{\"total_months\" : 1}", .queue = "{\"pending\" : 0}", .months = "[[2024, 12, \"pending\", null]]",
+		.instances = "[{\"host\" : \"a : \\\" b\"}]", .total = 1, .pending = 1, .pending_within = 1, .live = 1 };
+	GET("/api/internal/overview");
+	expect(200, "{\"now\":\"2026-01-14T00:30:00.123Z\",");
+	expect(200, "\"last_event\":7,\"paused\":null,\"timer\":{");
+	expect(200, "\"stats\":{\"total_months\":1},\"progress\":{\"total\":1,\"completed\":0,\"failed\":0,\"left\":1,\"percent\":0.0,");
+	expect(200, "\"rows\":[[2024,12,\"pending\",null]]}");
+	expect(200, "\"instances\":[{\"host\":\"a : \\\" b\"}]}");
+	expect(200, "\"alerts\":[],");
+	expect(200, "\"quota\":null}");
+	expect(200, "{\"name\":\"google_books\",\"kind\":\"isbn\",\"enabled\":false,\"usable\":false,\"reason\":\"no api key\",");
+	assert_string_equal(fakes.last, "overview");
+}
+
+/* Many months at once: only looked at unless told otherwise; years in either order; without a predicate nothing is asked. */
+static void test_again(void **state)
+{
+	(void)state;
+	fakes.again = (struct bf_again_reply){ .matched = 2, .retried = 1, .reset = 1, .batch_size = 20, .months = "[{\"year\" : 2024}]" };
+	POST("/api/internal/months/retry", "{\"status\":\"failed\",\"year_range\":{\"start\":2023,\"end\":2020}}");
+	expect(200, "{\"dry_run\":true,\"matched\":2,\"retried\":1,\"reset\":1,\"months\":[{\"year\" : 2024}],\"estimate\":{\"basis\":");
+	assert_string_equal(fakes.last, "again");
+	assert_true(fakes.dry_run);
+	assert_int_equal(fakes.limit, 2412);
+	assert_int_equal(fakes.year_low, 2020);
+	assert_int_equal(fakes.year_high, 2023);
+	POST("/api/internal/months/retry", "{\"rate_below\":50,\"dry_run\":false,\"limit\":3}");
+	expect(200, "\"dry_run\":false,");
+	assert_false(fakes.dry_run);
+	assert_int_equal(fakes.limit, 3);
+	assert_int_equal(fakes.year_low, 1900);
+	fakes.asked = 0;
+	POST("/api/internal/months/retry", "{\"dry_run\":false,\"year_range\":{\"start\":2023}}");
+	expect(400, "give status, rate_below or refused_by");
+	assert_int_equal(fakes.asked, 0);
 }
 
 /* Why: the facts become blockers in order. Verify: the store's findings with true totals. Doctor: the schema first, files, clock. */
@@ -240,6 +303,13 @@ static void test_why_verify_doctor(void **state)
 	assert_true(fakes.asked_years);
 	GET("/api/internal/verify?year_start=2025");
 	expect(400, "\"field\":\"year_start\"");
+	bf_error_set(&fakes.error, BF_ERR_REFUSED, "A look like this is under way: wait for its answer");
+	GET("/api/internal/verify");
+	expect(503, "\"error\":\"A look like this is under way: wait for its answer\"");
+	strcpy(fakes.error.sqlstate, "57014");
+	GET("/api/internal/verify");
+	expect(503, "\"error\":\"The checks took longer than 100 s: ask for fewer years");
+	fakes.error.class = BF_ERR_NONE;
 	fakes.schema = BF_SCHEMA_BEHIND;
 	fakes.file_problem = "can be read by everyone (mode 0644)";
 	fakes.findings.db_wall_us = bf_wall_us() + 5000000;
@@ -845,7 +915,8 @@ static void test_listen(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_claim), TEST(test_dry_run), TEST(test_estimate), TEST(test_why_verify_doctor), TEST(test_year_range), TEST(test_bad_bodies), TEST(test_claim_refused),
+		TEST(test_claim), TEST(test_dry_run), TEST(test_estimate), TEST(test_estimate_by_books), TEST(test_overview), TEST(test_again),
+		TEST(test_why_verify_doctor), TEST(test_year_range), TEST(test_bad_bodies), TEST(test_claim_refused),
 		TEST(test_seed), TEST(test_harvest), TEST(test_harvest_refused), TEST(test_month_actions), TEST(test_pause),
 		TEST(test_views), TEST(test_book), TEST(test_bad_key), TEST(test_items), TEST(test_bad_queries),
 		TEST(test_redrive_and_adopt), TEST(test_head), TEST(test_order), TEST(test_ready), TEST(test_metrics),
