@@ -1,4 +1,5 @@
 """backfillctl: every command against a real daemon, and what a server may do wrong against one of the test's own."""
+import codecs
 import fcntl
 import json
 import os
@@ -55,45 +56,53 @@ class Ctl:
 class Terminal:
     """A program on a pseudo-terminal: .text so far, .send(), .wait(), .expect()."""
 
+    END = "\x00end of the program\x00"
+
     def __init__(self, argv, env, rows=24, columns=100):
-        self.master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-        self.process = subprocess.Popen(argv, stdin=slave, stdout=slave, stderr=slave, env=env, start_new_session=True)
-        os.close(slave)
+        # This end of the terminal stays open: what was written is read then, however late, when the program has ended.
+        self.master, self.slave = pty.openpty()
+        fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.process = subprocess.Popen(argv, stdin=self.slave, stdout=self.slave, stderr=self.slave, env=env, start_new_session=True)
+        # A read may end amid a character.
+        self.decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self.text = ""
 
     def pump(self, seconds=0.1):
-        if not select.select([self.master], [], [], seconds)[0]:
-            return False
-        try:
-            data = os.read(self.master, 65536)
-        except OSError:
-            return False
-        self.text += data.decode("utf-8", errors="replace")
-        return bool(data)
+        if select.select([self.master], [], [], seconds)[0]:
+            self.text += self.decoder.decode(os.read(self.master, 65536))
 
     def expect(self, pattern, timeout=30):
         def seen():
             self.pump()
-            return re.search(pattern, self.text)
-        return wait_until(seen, timeout, f"{pattern!r} on the terminal; there is {self.text[-1500:]!r}")
+            return re.search(pattern, self.text, re.S)
+        try:
+            return wait_until(seen, timeout)
+        except TimeoutError:
+            raise AssertionError(f"no {pattern!r} on the terminal within {timeout} s; there is {self.text[-1500:]!r}") from None
 
     def send(self, text):
         os.write(self.master, text.encode())
 
     def wait(self, timeout=30):
+        """The program's exit status; all that it wrote is in .text then."""
         def ended():
             self.pump()
             return self.process.poll() is not None
         wait_until(ended, timeout, "the program ends")
-        while self.pump():
-            pass
+        os.write(self.slave, self.END.encode())
+
+        def drained():
+            self.pump()
+            return self.END in self.text
+        wait_until(drained, timeout, "all of it is read")
+        self.text = self.text.replace(self.END, "")
         return self.process.returncode
 
     def close(self):
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        os.close(self.slave)
         os.close(self.master)
 
 
@@ -163,6 +172,12 @@ def fake(tmp_path):
     server.ctl = Ctl(server.url, SECRET_LINE, tmp_path)
     yield server
     server.close()
+
+
+ESTIMATE = {"basis": {"months": 3, "since": "2026-01-14T00:00:00Z", "from": "history"}, "cost_usd": 0.0154, "seconds": 1200,
+            "binds": "isbndb quota", "per_provider": {
+                "isbndb": {"calls": 1069, "units": 1068, "cost_usd": 0, "quota_left_after": 9830},
+                "wikidata": {"calls": 14, "units": 0, "cost_usd": 0, "quota_left_after": None}}}
 
 
 def stream(*pieces, hold=False):
@@ -379,7 +394,7 @@ def completed(*words):
 
 def test_the_manual_and_the_completion():
     """Every command and option of the help is in the manual page and in the completion, and no other; mandoc has nothing to say."""
-    page = ROOT / "man" / "backfillctl.1"
+    page = ROOT / "conf" / "man" / "backfillctl.1"
     lint = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", str(page)], capture_output=True, text=True, check=False)
     assert (lint.returncode, lint.stdout) == (0, "")
     text = subprocess.run(["mandoc", "-T", "ascii", str(page)], capture_output=True, text=True, check=True).stdout
@@ -528,8 +543,8 @@ def test_why_and_alerts_and_the_plan(fake):
             {"code": "backoff", "text": "waits for attempt 3", "until": "2026-01-14T03:00:00Z", "provider": None},
             {"code": "quota", "text": "out of quota", "until": None, "provider": "isbndb"}]})
     out = fake.ctl("why", "2023-12").stdout
-    assert out.startswith("2023-12 is retry; it can start 2026-01-14 03:00:00 UTC at the earliest\n")
-    assert out.index("backoff") < out.index("quota") and "isbndb" in out
+    assert out == ("2023-12 is retry; it can start 2026-01-14 03:00:00 UTC at the earliest\n"
+                   "  backoff, until 2026-01-14 03:00:00 UTC: waits for attempt 3\n  quota isbndb: out of quota\n")
     fake.answers["/api/internal/alerts"] = (200, {"alerts": [
         {"key": "quota", "severity": "critical", "summary": "none left", "action": "wait", "raised_at": "2026-01-14T03:00:00Z",
          "cleared_at": None},
@@ -539,22 +554,108 @@ def test_why_and_alerts_and_the_plan(fake):
     assert "critical quota\n  none left\n  do: wait\n" in out and "backlog" not in out and "1 were cleared lately" in out
     assert "cleared 2026-01-14 04:00:00" in fake.ctl("alerts", "--all").stdout
     fake.answers["/api/internal/schedule-backfill"] = (200, {
-        "dry_run": True, "months_selected": 1, "months": [{"year": 2023, "month": 12, "status": "pending"}],
-        "estimate": {"seconds": 90, "providers": {"isbndb": {"calls": 40, "quota_after": None}}}})
+        "dry_run": True, "months_selected": 1, "months": [{"year": 2023, "month": 12, "status": "pending"}], "estimate": ESTIMATE})
     out = fake.ctl("schedule", "--dry-run").stdout
-    assert re.search(r"^seconds +90$", out, re.M) and re.search(r"^providers isbndb calls +40$", out, re.M)
-    assert re.search(r"quota_after +-$", out, re.M)
     assert json.loads(fake.seen[-1][3]) == {"dry_run": True}
-    fake.answers["/api/internal/schedule-backfill"][1]["estimate"] = {
-        "basis": {"months": 3, "since": "2026-01-14T00:00:00Z", "from": "history"}, "cost_usd": 0.0154, "seconds": 1200,
-        "binds": "isbndb_quota", "per_provider": {
-            "isbndb": {"calls": 1069, "units": 1068, "cost_usd": 0, "quota_left_after": 9830},
-            "wikidata": {"calls": 14, "units": 0, "cost_usd": 0, "quota_left_after": None}}}
-    out = fake.ctl("schedule", "--dry-run").stdout
     assert re.search(r"^isbndb +1,069 +1,068 +0\.0000 +9,830$", out, re.M) and re.search(r"^wikidata .* no limit$", out, re.M)
-    assert "0.02 USD, about 1,200 s, bound by isbndb_quota; judged by 3 months since 2026-01-14 00:00:00\n" in out
+    assert ("\ncost   about 0.02 USD\ntime   about 20 min, bound by isbndb quota\n"
+            "basis  what 3 months cost since 2026-01-14 00:00:00 UTC\n") in out
+    ESTIMATE["basis"]["months"], ESTIMATE["binds"] = 0, "concurrent_months"
+    out = fake.ctl("schedule", "--dry-run").stdout
+    assert "bound by how many months run at once\nbasis  the configuration alone" in out
     for command in (("verify",), ("doctor",), ("why", "2020-01"), ("events",)):
         assert "older than this program" in fake.ctl(*command, want=1).stderr
+
+
+def test_retry_by_what_months_have_in_common(fake, terminal):
+    """The plan comes first and asks for nothing; on a terminal a question follows, elsewhere it stays at the plan and says so;
+    --yes does it at once."""
+    path, ctl = "/api/internal/months/retry", fake.ctl
+    plan = {"dry_run": True, "matched": 3, "retried": 1, "reset": 2, "estimate": ESTIMATE, "months": [
+        {"year": 2024, "month": 3, "status": "failed", "action": "retry", "resolution_rate": None},
+        {"year": 2024, "month": 2, "status": "completed", "action": "reset", "resolution_rate": 41.5},
+        {"year": 2024, "month": 1, "status": "completed", "action": "reset", "resolution_rate": 40}]}
+
+    def answer(handler):
+        wanted = json.loads(fake.seen[-1][3])
+        body = json.dumps({**plan, "dry_run": wanted.get("dry_run", True)}).encode()
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    def asked():
+        bodies = [json.loads(seen[3]) for seen in fake.seen]
+        fake.seen.clear()
+        return bodies
+    fake.answers[path] = answer
+    done = ctl("retry", "--failed")
+    assert done.stdout.startswith("plan: 1 month tried again, 2 reset and bought again\n") and "about 0.02 USD" in done.stdout
+    assert re.search(r"^2024-02 +completed +reset +41\.50$", done.stdout, re.M) and re.search(r"^2024-03 +failed +retry +-$", done.stdout, re.M)
+    assert done.stderr == "backfillctl: nothing was done; the same with --yes does it\n"
+    assert asked() == [{"dry_run": True, "status": "failed"}]
+    assert ctl("retry", "--below", "60", "--dry-run").stderr == "" and asked() == [{"dry_run": True, "rate_below": 60}]
+    done = ctl("retry", "--refused", "xai", "--years", "2020-2024", "--limit", "7", "--yes")
+    assert done.stdout.startswith("1 month tried again, 2 reset") and "USD" not in done.stdout and done.stderr == ""
+    assert asked() == [{"dry_run": False, "refused_by": "xai", "year_range": {"start": 2020, "end": 2024}, "limit": 7}]
+    assert ctl.json("retry", "--failed") == plan and len(asked()) == 1
+    assert ctl.json("retry", "--failed", "--yes") == {**plan, "dry_run": False} and len(asked()) == 1
+    for word, live in (("n", 0), ("y", 1)):
+        t = terminal(ctl, "retry", "--failed")
+        t.expect(r"plan: 1 month tried again.*2 reset and bought again, for about 0\.02 USD\? \[y/N\]")
+        t.send(word + "\n")
+        assert t.wait() == 1 - live and [b["dry_run"] for b in asked()] == [True] + live * [False]
+        assert ("nothing was changed" in t.text) != bool(live)
+    plan["matched"], plan["months"] = 0, []
+    done = ctl("retry", "--failed")
+    assert (done.stdout, done.stderr) == ("No month is like that.\n", "")
+    fake.answers[path] = (400, {"error": "Invalid request: refused_by: gemini or xai"})
+    assert "gemini or xai" in ctl("retry", "--refused", "isbndb", want=2).stderr
+    for args, why in (((), "which?"), (("2020-01", "--failed"), "either months or"), (("2020-01", "--years", "2020"), "go with"),
+                      (("--years", "2020"), "which?"), (("--below", "0"), "from 1 to 100"), (("--failed", "--years", "2024-2020"), "first year")):
+        assert why in ctl("retry", *args, want=2).stderr
+    fake.answers[path] = (404, {"error": "Not found: " + path})
+    assert "older than this program" in ctl("retry", "--failed", want=1).stderr
+
+
+def test_retry_of_many_months(real, db):
+    """A real daemon: what failed is due again, what is below the rate is reset, the rest and other years stay as they are."""
+    _, ctl = real
+    db.execute("INSERT INTO backfill_log (year, month, status, retry_count, resolution_rate, completed_at) VALUES (2020, 1, 'failed', 5,"
+               " NULL, now()), (2021, 1, 'failed', 5, NULL, now()), (2020, 2, 'completed', 0, 41.5, now()), (2020, 3, 'completed', 0,"
+               " 90, now()), (2020, 4, 'pending', 0, NULL, %s)", None)
+    ctl("pause")      # what is due now is not taken up
+    done = ctl("retry", "--failed", "--years", "2020")
+    assert done.stdout.startswith("plan: 1 month tried again, 0 reset") and re.search(r"^2020-01 +failed +retry", done.stdout, re.M)
+    assert re.search(r"^gemini +\d", done.stdout, re.M) and re.search(r"^cost +about .*\ntime +about .*\nbasis  ", done.stdout, re.M)
+    assert db.month(2020, 1)["status"] == "failed"
+    assert ctl("retry", "--failed", "--years", "2020", "--yes").stdout.startswith("1 month tried again, 0 reset")
+    assert (db.month(2020, 1)["status"], db.month(2021, 1)["status"]) == ("retry", "failed")
+    assert ctl.json("retry", "--below", "60", "--yes")["reset"] == 1
+    assert [db.month(2020, m)["status"] for m in (2, 3, 4)] == ["pending", "completed", "pending"]
+    assert ctl("retry", "--refused", "xai").stdout == "No month is like that.\n"
+    assert ctl("retry", "--refused", "isbndb", want=2).stderr.startswith("backfillctl: Invalid request: refused_by")
+
+
+def test_audit(real):
+    """Who asked for what, newest first, by name and path and page; a reader who is nobody's name finds nothing."""
+    d, ctl = real
+    for who in ("ann", "bob", "ann"):
+        ctl("pause", "--note", f"of {who}", "--operator", who)
+    ctl("resume", "--operator", "bob")
+    wait_until(lambda: len(d.get("/api/internal/audit").json["audit"]) == 4, 10, "four rows")
+    lines = ctl("audit").stdout.splitlines()
+    assert lines[0].startswith("at (UTC) ") and len(lines) == 5
+    assert re.match(r'2\S+ \S+ +bob +127\.0\.0\.1 +resume +200 +ok', lines[1])
+    assert re.match(r'2\S+ \S+ +ann +127\.0\.0\.1 +pause +200 +ok +\{.*"of ann"\}$', lines[2])
+    assert len(ctl.json("audit", "--by", "ann")["audit"]) == 2
+    assert [row["operator"] for row in ctl.json("audit", "--path", "/api/internal/resume")["audit"]] == ["bob"]
+    assert ctl.json("audit", "--path", "resume") == ctl.json("audit", "--path", "/api/internal/resume")
+    page = ctl("audit", "--limit", "3").stdout
+    after = re.search(r"^the next page: --after (\d+)$", page, re.M)[1]
+    assert [row["operator"] for row in ctl.json("audit", "--after", after)["audit"]] == ["ann"]
+    assert ctl("audit", "--by", "c&d=%").stdout == "Nothing is in the audit that is like that.\n"
+    ctl("audit", "--after", "x", want=2)
 
 
 def test_events_once(fake):
@@ -598,19 +699,21 @@ def test_watch_in_a_pipe(daemon, tmp_path):
     """One line for each change, true at every moment, and the end when nothing is left to do; idle is called idle."""
     d = daemon({"scheduler": {"concurrent_months": 2}})
     ctl = Ctl(d.url, d.secret, tmp_path)
-    assert "done, 0.0 %: 0 of 0 months" in ctl("watch", "--until-done").stdout
+    assert "empty, 0.0 %: 0 of 0 months" in ctl("watch", "--until-done").stdout
     d.seed(2024, 2024)
     watcher = subprocess.Popen(ctl.argv("watch", "--until-done", "--interval", "1"), stdout=subprocess.PIPE, text=True, env=ctl.env)
     first = watcher.stdout.readline()
-    assert "Z idle, 0.0 %: 0 of 12 months completed, 0 processing, 12 pending" in first
+    assert "Z idle, 0.0 %: 0 of 12 months completed, 0 processing, 12 pending" in first and "12 months are pending" in first
     d.schedule(batch_size=12)
     rest = watcher.communicate(timeout=90)[0].splitlines()
     assert watcher.returncode == 0
-    assert any("running" in line for line in rest) and "done, 100.0 %: 12 of 12 months completed" in rest[-1]
-    assert all(("running" in line) != (" 0 processing" in line and " 0 at work" in line) for line in rest if "unknown" not in line)
+    assert any("Z working, " in line for line in rest) and "done, 100.0 %: 12 of 12 months completed" in rest[-1]
+    # what was claimed a moment ago may not be held yet, but nothing works without a month in processing
+    assert all(" 0 processing" not in line for line in rest if "Z working, " in line)
+    assert not any("Z idle, " in line for line in rest if " 0 processing" not in line)
     assert len(set(line[21:] for line in rest)) == len(rest)
-    figures = ctl.json("watch", "--until-done")
-    assert figures == {**d.stats(), "enrichment": figures["enrichment"]}
+    overview = ctl.json("watch", "--until-done")
+    assert overview["progress"]["state"] == "done" and overview["stats"]["by_status"] == d.stats()["by_status"]
 
 
 def test_watch_on_a_terminal(daemon, tmp_path, terminal):
@@ -620,39 +723,45 @@ def test_watch_on_a_terminal(daemon, tmp_path, terminal):
     ctl = Ctl(d.url, d.secret, tmp_path)
     d.seed(2024, 2024)
     t = terminal(ctl, "watch", "--until-done", "--interval", "1", columns=110)
-    t.expect(r"backfill at http://\S+: idle")
+    t.expect(r"Idle: 12 months are pending")
     t.expect(r"\u2591+ 0\.0 %  0 of 12 months, 12 left")
-    t.expect(r"data +\d+ s old")
-    assert "running" not in t.text
+    t.expect(r"time left  not known; ")
+    t.expect(r"data +\d+ s old, from http://127")
+    assert "working" not in t.text
     d.stop()
-    t.expect(r": unknown")
-    t.expect(r"the server is away: ")
+    t.expect(r"unknown: the server is away: ")
     d.start().wait_ready()
     d.schedule(batch_size=12)
-    t.expect(r": running")
+    t.expect(r"working: \d+ months? in flight on 1 instance")
     t.expect(r"in flight  2024-\d\d \w+", 30)
     assert t.wait(90) == 0
-    assert re.search(r"\u2588{20,} 100\.0 %  12 of 12 months, 0 left", t.text) and ": done" in t.text
-    assert "\x1b[9A" in t.text and "time left  none" in t.text
+    assert re.search(r"\u2588{20,} 100\.0 %  12 of 12 months, 0 left", t.text), t.text[-3000:]
+    assert "done: All 12 months are over: 12 completed" in t.text and "time left  none" in t.text
+    assert "\x1b[10A" in t.text
     widths = [len(re.sub("\x1b\\[[0-9;]*[A-Za-z]", "", line).strip("\r")) for line in t.text.split("\n")]
     assert max(widths) <= 109
 
 
 def test_watch_is_not_told_lies(fake):
-    """A server that is away when watch begins is exit status 3, as is one that refuses the secret in between."""
+    """A server that is away when watch begins is exit status 3, as is one that refuses the secret in between; a pause is said."""
     fake.ctl("watch", "--url", f"http://127.0.0.1:{free_port()}", want=3)
-    answers = [(200, {"total_months": 1, "by_status": {"pending": 1}}), (503, {"error": "away"}), (401, {"error": "Unauthorized"})]
+    idle = {"progress": {"state": "idle", "text": "Idle: x", "total": 1, "left": 1, "percent": 0.0}, "stats": {}}
+    paused = {"progress": {**idle["progress"], "state": "paused", "text": "Paused until somebody resumes"}, "stats": {}}
+    answers = [(200, idle), (503, {"error": "away"}), (200, paused), (401, {"error": "Unauthorized"})]
 
-    def stats(handler):
+    def overview(handler):
         status, body = answers.pop(0)
         data = json.dumps(body).encode()
         handler.send_response(status)
         handler.send_header("Content-Length", str(len(data)))
         handler.end_headers()
         handler.wfile.write(data)
-    fake.answers["/api/internal/backfill-stats"] = stats
-    done = fake.ctl("watch", "--interval", "1", want=3)
-    assert "idle, 0.0 %" in done.stdout.splitlines()[0] and "unknown: the server is away: it answers 503" in done.stdout.splitlines()[1]
+    fake.answers["/api/internal/overview"] = overview
+    lines = fake.ctl("watch", "--interval", "1", want=3).stdout.splitlines()
+    assert "Z idle, 0.0 %" in lines[0] and "unknown: the server is away: it answers 503" in lines[1]
+    assert "Z paused, 0.0 %" in lines[2] and lines[2].endswith("; Paused until somebody resumes") and len(lines) == 3
+    fake.answers["/api/internal/overview"] = (404, {"error": "Not found: /api/internal/overview"})
+    assert "older than this program" in fake.ctl("watch", want=1).stderr
 
 
 def test_output_that_nobody_takes(fake):

@@ -165,27 +165,51 @@ const char *api_time(struct ctl *ctl, struct bf_jval v, const char *dotted)
 	return bf_arena_printf(ctl->arena, "%.10s %.8s", text, text + 11);
 }
 
-/* Groups of three. */
+/* In the arena. */
 const char *api_count(struct ctl *ctl, int64_t n)
 {
-	char digits[24], out[32];
-	size_t len, at = 0;
+	char text[32];
 
-	snprintf(digits, sizeof(digits), "%" PRId64, n);
-	len = strlen(digits);
-	for (size_t i = 0; i < len; i++) {
-		if (i > 0 && digits[i - 1] != '-' && (len - i) % 3 == 0)
-			out[at++] = ',';
-		out[at++] = digits[i];
+	text_count(text, n);
+	return bf_arena_strdup(ctl->arena, text);
+}
+
+/* Adds "name=value", percent-encoded but for what RFC 3986 leaves free. */
+void api_query(struct bf_buf *buf, const char *name, const char *value)
+{
+	static const char free_chars[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";
+
+	if (value == NULL)
+		return;
+	bf_buf_addf(buf, "%s%s=", strchr(buf->data, '?') != NULL ? "&" : "?", name);
+	for (; *value != '\0'; value++) {
+		if (strchr(free_chars, *value) != NULL)
+			bf_buf_add(buf, value, 1);
+		else
+			bf_buf_addf(buf, "%%%02X", (unsigned char)*value);
 	}
-	out[at] = '\0';
-	return bf_arena_strdup(ctl->arena, out);
+}
+
+/* The same for a number; 0 is left out. */
+void api_query_int(struct bf_buf *buf, const char *name, int value)
+{
+	char digits[16];
+
+	snprintf(digits, sizeof(digits), "%d", value);
+	api_query(buf, name, value != 0 ? digits : NULL);
 }
 
 /* Somebody has to read the question and answer it. */
+bool api_has_terminal(void)
+{
+	return isatty(STDIN_FILENO) == 1 && isatty(STDERR_FILENO) == 1;
+}
+
+/* Without anybody it has to be said on the command line. */
 int api_can_ask(struct ctl *ctl)
 {
-	if (isatty(STDIN_FILENO) == 1 && isatty(STDERR_FILENO) == 1)
+	if (api_has_terminal())
 		return CTL_OK;
 	out_complain(
 		"%s: give --yes; without a terminal nobody can be asked", ctl->args.command->name);

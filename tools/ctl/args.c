@@ -29,7 +29,7 @@ static const struct option_row rows[] = {
 	{ "url", "URL", "the server ($BACKFILL_URL, http://127.0.0.1:8787)", TEXT, true, AT(url) },
 	{ "secret-file", "FILE", "its first line is the secret", TEXT, true, AT(secret_file) },
 	{ "operator", "NAME", "who asks, for the server's audit ($BACKFILL_OPERATOR)", TEXT, true, AT(operator_name) },
-	{ "timeout", "SECONDS", "how long an answer may take (30)", NUMBER, true, AT(timeout_s), 1, 3600 },
+	{ "timeout", "SECONDS", "how long an answer may take (30; verify: 120)", NUMBER, true, AT(timeout_s), 1, 3600 },
 	{ "json", NULL, "print the server's JSON as it is", FLAG, true, AT(json) },
 	{ "help", NULL, "print this", FLAG, true, AT(help) },
 	{ "version", NULL, "print the version", FLAG, true, AT(version) },
@@ -38,6 +38,11 @@ static const struct option_row rows[] = {
 	{ "force-retry", NULL, "failed months with fewer than five attempts too", FLAG, false, AT(force_retry) },
 	{ "dry-run", NULL, "only say what would be done", FLAG, false, AT(dry_run) },
 	{ "status", "STATUS", "only those of this status", TEXT, false, AT(status) },
+	{ "failed", NULL, "months that failed", FLAG, false, AT(failed) },
+	{ "below", "PERCENT", "completed months with an ISBN for fewer of their books", NUMBER, false, AT(below), 1, 100 },
+	{ "refused", "AI", "months whose last answer of this AI was no list of books", TEXT, false, AT(refused) },
+	{ "by", "NAME", "only what this operator asked", TEXT, false, AT(by) },
+	{ "path", "PATH", "only calls whose path begins so", TEXT, false, AT(path) },
 	{ "reason", "TEXT", "only those whose error contains this", TEXT, false, AT(reason) },
 	{ "provider", "NAME", "only those that asked or await this provider", TEXT, false, AT(provider) },
 	{ "month", "YYYY-MM", "only those of this month", MONTH, false, AT(month) },
@@ -272,7 +277,7 @@ bool args_read(const struct command *commands, int n_commands, int argc, char *c
 {
 	bool only_words = false;
 
-	*ret = (struct args){ .timeout_s = 30, .interval_s = 2 };
+	*ret = (struct args){ .interval_s = 2 };
 	problem[0] = '\0';
 	for (int i = 1; i < argc;) {
 		if (!only_words && strcmp(argv[i], "--") == 0) {

@@ -21,12 +21,12 @@ struct args {
 	int timeout_s;
 	bool json, help, version;
 
-	int batch_size, limit, max_quota, interval_s;
+	int batch_size, limit, max_quota, interval_s, below;
 	struct args_years years;
 	struct args_month month;
-	bool force_retry, dry_run, yes, all, follow, until_done;
+	bool force_retry, dry_run, yes, all, follow, until_done, failed;
 	const char *status, *reason, *provider, *after, *note, *until, *since;
-	const char *prompt_variant, *model, *experiment;
+	const char *prompt_variant, *model, *experiment, *refused, *by, *path;
 };
 
 struct ctl;

@@ -43,6 +43,10 @@ const char *api_list(struct ctl *, struct bf_jval);
 const char *api_time(struct ctl *, struct bf_jval, const char *dotted);
 /* A whole number with commas: "12,345". */
 const char *api_count(struct ctl *, int64_t);
+/* Adds "name=value" to a path, percent-encoded; nothing for NULL, and for 0. */
+void api_query(struct bf_buf *, const char *name, const char *value);
+void api_query_int(struct bf_buf *, const char *name, int value);
+bool api_has_terminal(void);			/* somebody can be asked */
 /* CTL_OK when there is a terminal to ask on; else it says that --yes is missing. */
 int api_can_ask(struct ctl *) BF_MUSTCHECK;
 /* Asks on the terminal; CTL_OK to go on. With --yes it does not ask; without a terminal it refuses. */
@@ -71,6 +75,9 @@ int steer_reset(struct ctl *);
 int steer_cancel(struct ctl *);
 int steer_pause(struct ctl *);
 int steer_resume(struct ctl *);
+void plan_estimate(struct ctl *, struct bf_jval estimate);	/* plan.c; nothing for none */
+int retry_where(struct ctl *);
+int audit_list(struct ctl *);			/* audit.c */
 int events_show(struct ctl *);			/* events.c */
 int watch_run(struct ctl *);			/* watch.c */
 #endif

@@ -75,22 +75,21 @@ static void write_year(struct bf_buf *buf, const struct out *out, int year,
 static void write_legend(struct bf_buf *buf, const struct out *out,
 	const size_t counts[GRID_NSTATUS], enum grid_status only)
 {
-	bf_buf_adds(buf, "\n     ");
-	for (int s = GRID_COMPLETED; s < GRID_NSTATUS; s++) {
-		if (counts[s] == 0 && s == GRID_OTHER)
+	static const enum grid_status order[] = { GRID_COMPLETED, GRID_PROCESSING, GRID_PENDING,
+		GRID_RETRY, GRID_FAILED, GRID_OTHER };
+
+	bf_buf_adds(buf, "\n    ");
+	for (size_t i = 0; i < BF_COUNT(order); i++) {
+		if (counts[order[i]] == 0 && order[i] == GRID_OTHER)
 			continue;
-		if (only != GRID_NONE && s != (int)only)
+		if (only != GRID_NONE && order[i] != only)
 			continue;
-		write_letter(buf, out, (enum grid_status)s);
-		bf_buf_addf(buf, " %s %zu ", statuses[s].name, counts[s]);
+		bf_buf_addf(buf, " ");
+		write_letter(buf, out, order[i]);
+		bf_buf_addf(
+			buf, " %s %zu", statuses[order[i]].name, counts[order[i]]);
 	}
-	for (int s = GRID_PENDING; s < GRID_COMPLETED; s++) {
-		if (only != GRID_NONE && s != (int)only)
-			continue;
-		write_letter(buf, out, (enum grid_status)s);
-		bf_buf_addf(buf, " %s %zu ", statuses[s].name, counts[s]);
-	}
-	bf_buf_adds(buf, only == GRID_NONE ? " blank: not seeded\n" : " blank: others\n");
+	bf_buf_adds(buf, only == GRID_NONE ? "\n" : "  blank: others\n");
 }
 
 /* The whole picture. */

@@ -30,7 +30,8 @@ static const struct command commands[] = {
 	{ "harvest", "[YYYY-MM]", "run one month, or the next", 0, 1, true,
 		"batch-size dry-run prompt-variant model max-quota experiment", steer_harvest },
 	{ "job", "JOB_ID", "how a harvest or a claimed month is doing", 1, 1, false, "", steer_job },
-	{ "retry", "YYYY-MM...", "make months due now", 1, MANY, true, "", steer_retry },
+	{ "retry", "[YYYY-MM]...", "make months due now, by name or by what they share", 0, MANY, true,
+		"failed below refused years limit dry-run yes", steer_retry },
 	{ "reset", "YYYY-MM...", "start months from nothing", 1, MANY, true, "yes", steer_reset },
 	{ "cancel", "YYYY-MM...", "stop months", 1, MANY, true, "yes", steer_cancel },
 	{ "pause", "", "claim nothing, on any instance", 0, 0, false, "note until", steer_pause },
@@ -42,6 +43,7 @@ static const struct command commands[] = {
 	{ "alerts", "", "what is wrong, and what to do", 0, 0, false, "all", show_alerts },
 	{ "verify", "", "prove that nothing is lost, doubled or miscounted", 0, 0, false, "years", show_verify },
 	{ "doctor", "", "schema, clocks, permissions and settings, with remedies", 0, 0, false, "", show_doctor },
+	{ "audit", "", "who asked for what, newest first", 0, 0, false, "limit by path after", audit_list },
 	{ "config", "", "the settings in effect", 0, 0, false, "", show_config },
 };
 // clang-format on
@@ -108,6 +110,9 @@ static bool connect_client(struct ctl *ctl)
 	char *secret = secret_find(ctl->args.secret_file, problem, warning);
 	struct bf_error err;
 
+	/* the server gives verify 100 s */
+	if (config.timeout_s == 0)
+		config.timeout_s = ctl->args.command->run == show_verify ? 120 : 30;
 	if (warning[0] != '\0')
 		out_complain("warning: %s", warning);
 	/* One command asks for what is open to all. */
@@ -115,7 +120,8 @@ static bool connect_client(struct ctl *ctl)
 		out_complain("%s",
 			problem[0] != '\0'
 				? problem
-				: "no secret: give --secret-file FILE, or set $" SECRET_ENV);
+				: "no secret: give --secret-file FILE, set $" SECRET_ENV
+				  ", or be root where the service is installed");
 		return false;
 	}
 	config.secret = secret;

@@ -11,32 +11,6 @@
 #define BODY_BYTES  16384
 #define PATH        "/api/internal/enrichment"
 
-/* Adds "name=value", percent-encoded but for what RFC 3986 leaves free. */
-static void add_query(struct bf_buf *buf, const char *name, const char *value)
-{
-	static const char free_chars[] =
-		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";
-
-	if (value == NULL)
-		return;
-	bf_buf_addf(buf, "%s%s=", strchr(buf->data, '?') != NULL ? "&" : "?", name);
-	for (; *value != '\0'; value++) {
-		if (strchr(free_chars, *value) != NULL)
-			bf_buf_add(buf, value, 1);
-		else
-			bf_buf_addf(buf, "%%%02X", (unsigned char)*value);
-	}
-}
-
-/* The same for a number; 0 is left out. */
-static void add_number(struct bf_buf *buf, const char *name, int value)
-{
-	char digits[16];
-
-	snprintf(digits, sizeof(digits), "%d", value);
-	add_query(buf, name, value != 0 ? digits : NULL);
-}
-
 /* Failed ones by their reason. */
 static void print_reasons(struct ctl *ctl, struct bf_jval reasons)
 {
@@ -91,13 +65,13 @@ int queue_list(struct ctl *ctl)
 
 	bf_buf_init(&path, QUERY_BYTES);
 	bf_buf_adds(&path, PATH);
-	add_query(&path, "status", a->status);
-	add_query(&path, "reason", a->reason);
-	add_query(&path, "provider", a->provider);
-	add_number(&path, "year", a->month.year);
-	add_number(&path, "month", a->month.month);
-	add_number(&path, "limit", a->limit);
-	add_query(&path, "after", a->after);
+	api_query(&path, "status", a->status);
+	api_query(&path, "reason", a->reason);
+	api_query(&path, "provider", a->provider);
+	api_query_int(&path, "year", a->month.year);
+	api_query_int(&path, "month", a->month.month);
+	api_query_int(&path, "limit", a->limit);
+	api_query(&path, "after", a->after);
 	rc = api_call(ctl, path.data, NULL, &doc);
 	if (rc == CTL_OK && !a->json)
 		print_items(ctl, bf_json_root(doc));

@@ -21,7 +21,7 @@ static void print_named(struct ctl *ctl, struct bf_jval list)
 {
 	struct table t;
 
-	table_init(&t, &ctl->out, "named in,by,model,prompt,isbn,found by,>sure,title,author");
+	table_init(&t, &ctl->out, "named in,by,~model,~prompt,isbn,found by,>sure,~title,author");
 	for (struct bf_jval v = bf_json_first(list); bf_json_type(v); v = bf_json_next(v)) {
 		const char *isbn = api_text(ctl, v, "isbn13");
 
@@ -78,7 +78,7 @@ static void print_log(struct ctl *ctl, struct bf_jval list)
 {
 	struct table t;
 
-	table_init(&t, &ctl->out, "at (UTC),step,by,ok,key,error");
+	table_init(&t, &ctl->out, "at (UTC),step,by,ok,~key,error");
 	for (struct bf_jval v = bf_json_first(list); bf_json_type(v); v = bf_json_next(v)) {
 		table_text(&t, api_time(ctl, v, "at"));
 		table_text(&t, api_text(ctl, v, "operation"));

@@ -161,6 +161,9 @@ static void print_row(struct ctl *ctl, struct bf_jval m)
 {
 	const char *stage = api_text(ctl, m, "stage"), *next = api_time(ctl, m, "next_attempt_at");
 
+	if (strcmp(stage, api_text(ctl, m, "status")) == 0)
+		stage = "";
+
 	out_line(&ctl->out, "%s  %s%s%s%s", api_month(ctl, m), api_text(ctl, m, "status"),
 		*stage != '\0' ? " (" : "", stage, *stage != '\0' ? ")" : "");
 	out_line(&ctl->out,
@@ -194,7 +197,7 @@ static void print_answers(struct ctl *ctl, struct bf_jval list)
 	struct table t;
 
 	table_init(&t, &ctl->out,
-		"asked (UTC),>round,AI,model,prompt,outcome,>tokens in,>out,>USD,>ms,reason");
+		"asked (UTC),>round,AI,~model,~prompt,outcome,>tokens in,>out,>USD,>ms,reason");
 	for (struct bf_jval v = bf_json_first(list); bf_json_type(v); v = bf_json_next(v)) {
 		table_text(&t, api_time(ctl, v, "at"));
 		table_text(&t, api_text(ctl, v, "round"));
@@ -218,7 +221,7 @@ static void print_books(struct ctl *ctl, struct bf_jval list)
 {
 	struct table t;
 
-	table_init(&t, &ctl->out, "isbn,found by,>sure,named by,title,author");
+	table_init(&t, &ctl->out, "isbn,found by,>sure,named by,~title,author");
 	for (struct bf_jval v = bf_json_first(list); bf_json_type(v); v = bf_json_next(v)) {
 		const char *isbn = api_text(ctl, v, "isbn13");
 

@@ -26,8 +26,7 @@ int show_quota(struct ctl *ctl)
 	if (rc == CTL_OK && !ctl->args.json) {
 		providers = bf_json_path(bf_json_root(doc), "data.providers");
 		table_init(&t, &ctl->out,
-			"provider,>used today,>safe limit,>left,>used %,>daily limit,usable,resets "
-			"(UTC)");
+			"provider,>used,>safe limit,>left,>used %,>of,usable,resets (UTC)");
 		for (struct bf_jval v = bf_json_first(providers); bf_json_type(v);
 			v = bf_json_next(v)) {
 			table_text(&t, bf_json_key(v, ctl->arena));
@@ -37,7 +36,7 @@ int show_quota(struct ctl *ctl)
 			table_text(&t, api_text(ctl, v, "percentage_used"));
 			table_text(&t, limit(ctl, v, "daily_limit"));
 			table_text(&t, api_true(v, "can_make_calls") ? "yes" : "no");
-			table_text(&t, api_time(ctl, v, "reset_at"));
+			table_cell(&t, "%.16s", api_time(ctl, v, "reset_at"));
 		}
 		table_end(&t);
 	}
@@ -117,13 +116,22 @@ int show_alerts(struct ctl *ctl)
 	return rc;
 }
 
+/* One thing that is in a month's way. */
+static void print_blocker(struct ctl *ctl, struct bf_jval v)
+{
+	const char *provider = api_text(ctl, v, "provider"), *until = api_time(ctl, v, "until");
+
+	out_line(&ctl->out, "  %s%s%s%s%s%s: %s", api_text(ctl, v, "code"),
+		*provider != '\0' ? " " : "", provider, *until != '\0' ? ", until " : "", until,
+		*until != '\0' ? " UTC" : "", api_text(ctl, v, "text"));
+}
+
 /* GET months/{y}/{m}/why */
 int show_why(struct ctl *ctl)
 {
 	struct args_month month = { 0, 0 };
 	struct bf_json *doc;
 	struct bf_jval root;
-	struct table t;
 	char path[64];
 	int rc;
 
@@ -140,17 +148,11 @@ int show_why(struct ctl *ctl)
 			*status != '\0' ? status : "not seeded",
 			*start != '\0' ? "; it can start " : "", start,
 			*start != '\0' ? " UTC at the earliest" : "");
-		table_init(&t, &ctl->out, "because,provider,until (UTC),what it means");
 		for (struct bf_jval v = bf_json_first(bf_json_get(root, "blockers"));
-			bf_json_type(v); v = bf_json_next(v)) {
-			table_text(&t, api_text(ctl, v, "code"));
-			table_text(&t, api_text(ctl, v, "provider"));
-			table_text(&t, api_time(ctl, v, "until"));
-			table_text(&t, api_text(ctl, v, "text"));
-		}
-		if (t.n_cells == 0)
+			bf_json_type(v); v = bf_json_next(v))
+			print_blocker(ctl, v);
+		if (bf_json_size(bf_json_get(root, "blockers")) == 0)
 			out_line(&ctl->out, "nothing is in its way");
-		table_end(&t);
 	}
 	bf_json_free(doc);
 	return rc;
@@ -193,14 +195,17 @@ static int show_findings(struct ctl *ctl, const char *path, const char *clean)
 		v = bf_json_next(v)) {
 		const char *severity = api_text(ctl, v, "severity"),
 			   *remedy = api_text(ctl, v, "remedy");
+		struct out behind = ctl->out;
 		struct bf_buf buf;
 
+		if (behind.columns > 0)
+			behind.columns -= (int)strlen(severity) + 1;
 		bf_buf_init(&buf, 65536);
 		text_colour(&ctl->out, &buf, text_status_colour(severity),
 			*severity != '\0' ? severity : "finding");
 		fprintf(ctl->out.file, "%s ", buf.data);
 		bf_buf_release(&buf);
-		out_line(&ctl->out, "%s %s: %s", api_text(ctl, v, "check"),
+		out_line(&behind, "%s %s: %s", api_text(ctl, v, "check"),
 			api_text(ctl, v, "subject"), api_text(ctl, v, "text"));
 		if (*remedy != '\0')
 			out_line(&ctl->out, "  do: %s", remedy);

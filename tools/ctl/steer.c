@@ -86,42 +86,6 @@ static void print_members(
 	}
 }
 
-/* What the claimed months will ask for, by the server's own experience; members it has besides are shown as they are. */
-static void print_estimate(struct ctl *ctl, struct bf_jval estimate)
-{
-	struct bf_jval providers = bf_json_get(estimate, "per_provider");
-	const char *binds = api_text(ctl, estimate, "binds"),
-		   *basis = "no month yet, only by the settings";
-	struct table t;
-
-	out_blank(&ctl->out);
-	if (bf_json_size(providers) == 0) {
-		table_init(&t, &ctl->out, "estimate,value");
-		print_members(ctl, &t, "", estimate, 0);
-		table_end(&t);
-		return;
-	}
-	table_init(&t, &ctl->out, "expected,>calls,>units,>USD,>quota left after");
-	for (struct bf_jval v = bf_json_first(providers); bf_json_type(v); v = bf_json_next(v)) {
-		const char *left = api_text(ctl, v, "quota_left_after");
-
-		table_text(&t, bf_json_key(v, ctl->arena));
-		table_text(&t, api_count(ctl, api_int(v, "calls")));
-		table_text(&t, api_count(ctl, api_int(v, "units")));
-		table_cell(&t, "%.4f", api_dbl(v, "cost_usd"));
-		table_text(&t,
-			*left != '\0' ? api_count(ctl, api_int(v, "quota_left_after"))
-				      : "no limit");
-	}
-	table_end(&t);
-	if (api_int(estimate, "basis.months") > 0)
-		basis = bf_arena_printf(ctl->arena, "%" PRId64 " months since %s",
-			api_int(estimate, "basis.months"), api_time(ctl, estimate, "basis.since"));
-	out_line(&ctl->out, "%.2f USD, about %s s%s%s; judged by %s", api_dbl(estimate, "cost_usd"),
-		api_count(ctl, api_int(estimate, "seconds")), *binds != '\0' ? ", bound by " : "",
-		binds, basis);
-}
-
 /* The months of a claim, what they may cost, and what is left. */
 static void print_claim(struct ctl *ctl, struct bf_jval root)
 {
@@ -140,8 +104,8 @@ static void print_claim(struct ctl *ctl, struct bf_jval root)
 		table_text(&t, api_text(ctl, v, "error_message"));
 	}
 	table_end(&t);
-	if (bf_json_size(bf_json_get(root, "estimate")) > 0)
-		print_estimate(ctl, bf_json_get(root, "estimate"));
+	if (api_int(root, "months_selected") > 0)
+		plan_estimate(ctl, bf_json_get(root, "estimate"));
 	if (api_int(root, "execution_summary.skipped") > 0)
 		out_line(&ctl->out, "%" PRId64 " were held by another instance",
 			api_int(root, "execution_summary.skipped"));
@@ -316,10 +280,23 @@ static int each_month_asked(struct ctl *ctl, const char *action, const char *con
 	return rc == CTL_OK ? each_month(ctl, action) : rc;
 }
 
-/* POST months/{y}/{m}/retry */
+/* POST months/{y}/{m}/retry, or those that months/retry finds */
 int steer_retry(struct ctl *ctl)
 {
-	return each_month(ctl, "retry");
+	const struct args *a = &ctl->args;
+	bool chosen = a->failed || a->below != 0 || a->refused != NULL;
+	bool narrowed = a->years.start != 0 || a->limit != 0 || a->dry_run || a->yes;
+
+	if (chosen && a->n_words == 0)
+		return retry_where(ctl);
+	if (!chosen && a->n_words > 0 && !narrowed)
+		return each_month(ctl, "retry");
+	out_complain(chosen ? "retry: either months or --failed, --below and --refused"
+			: a->n_words > 0
+			? "retry: --years, --limit, --dry-run and --yes go with --failed, --below "
+			  "or --refused"
+			: "retry: which? Months like 2023-12, or --failed, --below, --refused");
+	return CTL_USAGE;
 }
 
 /* POST months/{y}/{m}/reset */

@@ -69,7 +69,7 @@ static const char *head(const struct table *t, int column, size_t *ret_len, bool
 	const char *text = t->heads[column];
 
 	*ret_right = *text == '>';
-	if (*ret_right)
+	if (*text == '>' || *text == '~')
 		text++;
 	*ret_len = strcspn(text, ",");
 	return text;
@@ -102,18 +102,47 @@ static void print_cell(const struct table *t, const char *text, size_t len, size
 	bf_buf_release(&buf);
 }
 
-/* The widths: as wide as the widest cell; the last takes what the terminal leaves. */
+/* Narrows a column by what is too much, as far as it is worth showing; returns what is still too much. */
+static size_t narrow(size_t *width, size_t excess)
+{
+	size_t spare = *width > CUT_MIN ? *width - CUT_MIN : 0;
+
+	if (spare > excess)
+		spare = excess;
+	*width -= spare;
+	return excess - spare;
+}
+
+/* Where the terminal ends, the last column gives way first, then those that may, from the right. */
+static void squeeze(const struct table *t, size_t widths[TABLE_COLUMNS_MAX])
+{
+	size_t used = 0, excess;
+	int last = t->n_columns - 1;
+
+	for (int c = 0; c < t->n_columns; c++)
+		used += widths[c] > 0 ? widths[c] + 2 : 0;
+	used -= used > 0 ? 2 : 0;
+	if (used <= (size_t)t->out->columns)
+		return;
+	while (last > 0 && widths[last] == 0)
+		last--;
+	excess = used - (size_t)t->out->columns;
+	if (*t->heads[last] != '>')
+		excess = narrow(&widths[last], excess);
+	for (int c = last - 1; c >= 0 && excess > 0; c--) {
+		if (*t->heads[c] == '~')
+			excess = narrow(&widths[c], excess);
+	}
+}
+
+/* The widths: as wide as the widest cell; on a terminal 0 for a column without any. */
 static void measure(const struct table *t, size_t widths[TABLE_COLUMNS_MAX])
 {
-	size_t used = 0, len;
-	int last = t->n_columns - 1;
+	size_t len;
 	bool right;
 
-	for (int c = 0; c < t->n_columns; c++) {
-		const char *text = head(t, c, &len, &right);
-
-		widths[c] = text_width(text, len);
-	}
+	for (int c = 0; c < t->n_columns; c++)
+		widths[c] = 0;
 	for (size_t i = 0; i < t->n_cells; i++) {
 		size_t width = text_width(t->cells[i], strlen(t->cells[i]));
 		size_t *most = &widths[i % (size_t)t->n_columns];
@@ -121,13 +150,15 @@ static void measure(const struct table *t, size_t widths[TABLE_COLUMNS_MAX])
 		if (width > *most)
 			*most = width;
 	}
-	for (int c = 0; c < last; c++)
-		used += widths[c] + 2;
-	if (t->out->columns > 0 && used + widths[last] > (size_t)t->out->columns) {
-		size_t columns = (size_t)t->out->columns;
+	for (int c = 0; c < t->n_columns; c++) {
+		const char *text = head(t, c, &len, &right);
+		size_t width = text_width(text, len);
 
-		widths[last] = columns > used + CUT_MIN ? columns - used : CUT_MIN;
+		if (width > widths[c] && (widths[c] > 0 || t->out->columns == 0))
+			widths[c] = width;
 	}
+	if (t->out->columns > 0)
+		squeeze(t, widths);
 }
 
 /* Heads, rows, and the end of it. */
@@ -140,7 +171,8 @@ void table_end(struct table *t)
 	for (size_t c = 0; t->n_cells > 0 && c < columns; c++) {
 		const char *text = head(t, (int)c, &len, &right);
 
-		print_cell(t, text, len, widths[c], right, &blanks, COLOUR_DIM);
+		if (widths[c] > 0)
+			print_cell(t, text, len, widths[c], right, &blanks, COLOUR_DIM);
 		if (c + 1 == columns)
 			fputc('\n', t->out->file);
 	}
@@ -150,8 +182,9 @@ void table_end(struct table *t)
 		head(t, (int)c, &len, &right);
 		if (c == 0)
 			blanks = 0;
-		print_cell(t, t->cells[i], strlen(t->cells[i]), widths[c], right, &blanks,
-			t->colours[i]);
+		if (widths[c] > 0)
+			print_cell(t, t->cells[i], strlen(t->cells[i]), widths[c], right, &blanks,
+				t->colours[i]);
 		if (c + 1 == columns)
 			fputc('\n', t->out->file);
 		free(t->cells[i]);

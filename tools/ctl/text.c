@@ -2,6 +2,7 @@
  * text: makes foreign text harmless and measures it, by the Unicode data of utf8proc.
  */
 #include "text.h"
+#include <inttypes.h>
 #include <langinfo.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -103,6 +104,35 @@ size_t text_fit(const char *s, size_t len, size_t columns)
 	return at;
 }
 
+/* A span of time, as precise as anybody cares for. */
+void text_duration(char out[32], double seconds)
+{
+	if (seconds < 90)
+		snprintf(out, 32, "%.0f s", seconds);
+	else if (seconds < 5400)
+		snprintf(out, 32, "%.0f min", seconds / 60);
+	else if (seconds < 48 * 3600)
+		snprintf(out, 32, "%.1f h", seconds / 3600);
+	else
+		snprintf(out, 32, "%.1f days", seconds / 86400);
+}
+
+/* Groups of three. */
+void text_count(char out[32], int64_t n)
+{
+	char digits[24];
+	size_t len, at = 0;
+
+	snprintf(digits, sizeof(digits), "%" PRId64, n);
+	len = strlen(digits);
+	for (size_t i = 0; i < len; i++) {
+		if (i > 0 && digits[i - 1] != '-' && (len - i) % 3 == 0)
+			out[at++] = ',';
+		out[at++] = digits[i];
+	}
+	out[at] = '\0';
+}
+
 /* Finds out what the output is. */
 void out_init(struct out *out, FILE *file)
 {
@@ -180,8 +210,40 @@ enum colour text_status_colour(const char *status)
 	return COLOUR_NONE;
 }
 
+/* Where a line that is too long is broken: behind the last blank that fits; in a word only when that is all there is. */
+static size_t break_at(const char *s, size_t len, size_t columns)
+{
+	size_t fits = text_fit(s, len, columns), at = fits;
+
+	if (fits == len)
+		return len;
+	while (at > 0 && s[at] != ' ')
+		at--;
+	return at > 0 && strspn(s, " ") < at ? at : fits > 0 ? fits : 1;
+}
+
+/* Prints harmless text; what goes on below is indented a little more than the line itself. */
+static void print_wrapped(FILE *file, const char *s, size_t len, size_t columns)
+{
+	size_t indent = strspn(s, " "), at;
+
+	indent = indent + 2 < columns / 2 ? indent + 2 : 2;
+	at = columns > 0 ? break_at(s, len, columns) : len;
+	fprintf(file, "%.*s\n", (int)at, s);
+	while (at < len) {
+		at += strspn(s + at, " ");
+		s += at;
+		len -= at;
+		if (len == 0)
+			return;
+		at = break_at(s, len, columns - indent);
+		fprintf(file, "%*s%.*s\n", (int)indent, "", (int)at, s);
+	}
+}
+
 /* Formats and makes harmless. */
-static void BF_PRINTF(3, 0) print_safe(FILE *file, const char *prefix, const char *fmt, va_list ap)
+static void BF_PRINTF(4, 0)
+	print_safe(FILE *file, size_t columns, const char *prefix, const char *fmt, va_list ap)
 {
 	struct bf_buf buf;
 	char *text = NULL;
@@ -190,8 +252,9 @@ static void BF_PRINTF(3, 0) print_safe(FILE *file, const char *prefix, const cha
 	if (len < 0)
 		return;
 	bf_buf_init(&buf, LINE_MAX_BYTES);
+	bf_buf_adds(&buf, prefix);
 	text_safe(&buf, text, (size_t)len);
-	fprintf(file, "%s%s\n", prefix, buf.data);
+	print_wrapped(file, buf.data, buf.len, columns);
 	bf_buf_release(&buf);
 	free(text);
 }
@@ -202,7 +265,7 @@ void out_line(const struct out *out, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	print_safe(out->file, "", fmt, ap);
+	print_safe(out->file, (size_t)out->columns, "", fmt, ap);
 	va_end(ap);
 }
 
@@ -257,6 +320,6 @@ void out_complain(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	print_safe(stderr, "backfillctl: ", fmt, ap);
+	print_safe(stderr, 0, "backfillctl: ", fmt, ap);
 	va_end(ap);
 }

@@ -4,13 +4,12 @@
  */
 #include "ctl.h"
 #include "watch_view.h"
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#define STATS         "/api/internal/backfill-stats"
+#define OVERVIEW      "/api/internal/overview"
 #define PICTURE_BYTES 65536
 #define REDRAW_MS     1000
 #define LINE_BYTES    8192
@@ -19,9 +18,8 @@ struct watcher {
 	struct ctl *ctl;
 	struct watch watch;
 	bool picture; /* a terminal that can go back up */
-	bool shown_json;
 	int lines, columns; /* of the last picture */
-	struct bf_buf last; /* the last plain line */
+	struct bf_buf last; /* the last plain line, or the figures of the last JSON */
 };
 
 /* Draws the picture over the last one. After the window's width changed that one is not where it was, so it stays. */
@@ -86,10 +84,15 @@ static void copy(char *into, size_t size, const char *text)
 	into[len] = '\0';
 }
 
-/* Figures of GET backfill-stats. */
+/* The same out of a member. */
+static void copy_member(struct ctl *ctl, struct bf_jval v, const char *dotted, char *into, size_t size)
+{
+	copy(into, size, api_text(ctl, v, dotted));
+}
+
+/* Months, books and items. */
 static void read_stats(struct bf_jval v, struct watch_figures *f)
 {
-	f->total = api_int(v, "total_months");
 	f->pending = api_int(v, "by_status.pending");
 	f->processing = api_int(v, "by_status.processing");
 	f->completed = api_int(v, "by_status.completed");
@@ -105,91 +108,112 @@ static void read_stats(struct bf_jval v, struct watch_figures *f)
 	f->queue_completed = api_int(v, "enrichment.completed");
 }
 
-/* Asks for something that is welcome but not needed; NULL without it. */
-static struct bf_json *ask(struct ctl *ctl, const char *path, bool any_status)
+/* How far it is, in the server's words. */
+static void read_progress(struct ctl *ctl, struct bf_jval v, struct watch_figures *f)
 {
-	struct client_reply reply;
-	struct bf_error err;
-	struct bf_json *doc = NULL;
+	const char *ends = api_time(ctl, v, "ends_at");
 
-	client_call(ctl->client, path, NULL, &reply);
-	if (reply.status == 200 || (any_status && reply.status != 0))
-		doc = bf_json_parse(
-			reply.body.data, reply.body.len, &bf_json_limits_default, false, &err);
-	client_reply_release(&reply);
-	return doc;
+	copy_member(ctl, v, "state", f->state, sizeof(f->state));
+	copy_member(ctl, v, "text", f->text, sizeof(f->text));
+	copy_member(ctl, v, "binds", f->binds, sizeof(f->binds));
+	if (*ends != '\0')
+		snprintf(f->ends_at, sizeof(f->ends_at), "%.16s UTC", ends);
+	f->total = api_int(v, "total");
+	f->left = api_int(v, "left");
+	f->in_flight = api_int(v, "in_flight");
+	f->percent = api_dbl(v, "percent");
+	f->cost_usd = api_dbl(v, "cost_so_far_usd");
+	if (!bf_json_int(bf_json_get(v, "seconds_left"), &f->seconds_left))
+		f->seconds_left = -1;
+	if (!bf_json_dbl(bf_json_get(v, "cost_left_usd"), &f->cost_left_usd))
+		f->cost_left_usd = -1;
 }
 
 /* What is left of ISBNdb's day. */
-static void read_quota(struct ctl *ctl, struct watch_figures *f)
+static void read_quota(struct ctl *ctl, struct bf_jval providers, struct watch_figures *f)
 {
-	struct bf_json *doc = ask(ctl, "/api/quota/status", false);
-	struct bf_jval data;
+	for (struct bf_jval v = bf_json_first(providers); bf_json_type(v); v = bf_json_next(v)) {
+		struct bf_jval quota = bf_json_get(v, "quota");
+		const char *reset = api_time(ctl, quota, "reset_at");
 
-	if (doc == NULL)
-		return;
-	data = bf_json_get(bf_json_root(doc), "data");
-	f->quota_known = true;
-	f->quota_limited = bf_json_int(bf_json_get(data, "safety_limit"), &f->quota_limit);
-	f->quota_left = api_int(data, "safety_remaining");
-	f->quota_usable = api_true(data, "can_make_calls");
-	copy(f->quota_reset, sizeof(f->quota_reset), api_text(ctl, data, "reset_at"));
-	bf_json_free(doc);
-}
-
-/* Whether it may work at all. */
-static void read_ready(struct ctl *ctl, struct watch_figures *f)
-{
-	struct bf_json *doc = ask(ctl, "/readyz", true);
-	struct bf_jval root;
-
-	if (doc == NULL)
-		return;
-	root = bf_json_root(doc);
-	copy(f->unready, sizeof(f->unready), api_list(ctl, bf_json_get(root, "reasons")));
-	for (struct bf_jval v = bf_json_first(bf_json_get(root, "degraded")); bf_json_type(v);
-		v = bf_json_next(v)) {
-		const char *text = api_text(ctl, v, "");
-
-		if (strcmp(text, "paused") != 0 && strncmp(text, "paused: ", 8) != 0)
+		if (strcmp(api_text(ctl, v, "name"), "isbndb") != 0)
 			continue;
-		f->is_paused = true;
-		copy(f->paused, sizeof(f->paused), text[6] != '\0' ? text + 8 : "");
+		f->quota_known = bf_json_type(quota) == BF_J_OBJECT;
+		f->quota_limited = bf_json_int(bf_json_get(quota, "safety_limit"), &f->quota_limit);
+		f->quota_left = api_int(quota, "safety_remaining");
+		f->quota_usable = api_true(quota, "can_make_calls");
+		if (*reset != '\0')
+			snprintf(f->quota_reset, sizeof(f->quota_reset), "%.16s UTC", reset);
 	}
-	bf_json_free(doc);
 }
 
-/* Which months are at work. */
-static void read_flights(struct ctl *ctl, struct watch_figures *f)
+/* The months that a living instance holds, with their stage. */
+static void read_flights(struct ctl *ctl, struct bf_jval instances, struct watch_figures *f)
 {
-	struct bf_json *doc = ask(ctl, "/api/internal/months", false);
-	struct bf_jval list;
+	for (struct bf_jval i = bf_json_first(instances); bf_json_type(i); i = bf_json_next(i)) {
+		for (struct bf_jval v = bf_json_first(bf_json_get(i, "months"));
+			bf_json_type(v) && f->n_flights < WATCH_FLIGHTS && api_true(i, "alive");
+			v = bf_json_next(v)) {
+			struct watch_flight *flight = &f->flights[f->n_flights++];
 
-	if (doc == NULL)
-		return;
-	list = bf_json_get(bf_json_root(doc), "months");
-	for (struct bf_jval v = bf_json_first(list);
-		bf_json_type(v) && f->n_flights < WATCH_FLIGHTS; v = bf_json_next(v)) {
-		struct watch_flight *flight = &f->flights[f->n_flights];
-
-		if (strcmp(api_text(ctl, v, "status"), "processing") != 0)
-			continue;
-		flight->year = (int)api_int(v, "year");
-		flight->month = (int)api_int(v, "month");
-		copy(flight->stage, sizeof(flight->stage), api_text(ctl, v, "stage"));
-		f->n_flights++;
+			flight->year = (int)api_int(v, "year");
+			flight->month = (int)api_int(v, "month");
+			copy_member(ctl, v, "stage", flight->stage, sizeof(flight->stage));
+		}
 	}
-	bf_json_free(doc);
 }
 
-/* Prints the statistics as they came, when they are others than before. */
-static void print_json(struct watcher *w, const char *body)
+/* All of it. */
+static void read_overview(struct ctl *ctl, struct bf_jval root, struct watch_figures *f)
 {
-	if (strcmp(w->last.data, body) == 0)
-		return;
-	out_json(&w->ctl->out, body);
-	bf_buf_clear(&w->last);
-	bf_buf_adds(&w->last, body);
+	struct bf_jval alerts = bf_json_get(root, "alerts");
+
+	read_stats(bf_json_get(root, "stats"), f);
+	read_progress(ctl, bf_json_get(root, "progress"), f);
+	read_quota(ctl, bf_json_get(root, "providers"), f);
+	read_flights(ctl, bf_json_get(root, "instances"), f);
+	f->n_alerts = (int64_t)bf_json_size(alerts);
+	copy_member(ctl, bf_json_first(alerts), "summary", f->alert, sizeof(f->alert));
+}
+
+/* Prints the overview as it came, when its figures are others than before: its clock always is. */
+static void print_json(struct watcher *w, struct bf_jval root, const char *body)
+{
+	static const char *const members[] = { "paused", "stats", "progress", "alerts" };
+	struct bf_buf figures;
+
+	bf_buf_init(&figures, CLIENT_BODY_MAX);
+	for (size_t i = 0; i < BF_COUNT(members); i++) {
+		size_t len = 0;
+		const char *raw = bf_json_raw(bf_json_get(root, members[i]), &len);
+
+		bf_buf_add(&figures, raw, len);
+	}
+	if (strcmp(w->last.data, figures.data) != 0) {
+		out_json(&w->ctl->out, body);
+		bf_buf_clear(&w->last);
+		bf_buf_add(&w->last, figures.data, figures.len);
+	}
+	bf_buf_release(&figures);
+}
+
+/* An answer that is no overview. -1: the server may come back; else an exit status. */
+static int look_in_vain(struct watcher *w, const struct client_reply *reply)
+{
+	bool passing = reply->status == 0 || reply->status == 429 || reply->status >= 500;
+
+	if (w->watch.seen_us != 0 && passing) {
+		if (reply->status != 0)
+			snprintf(w->watch.away, sizeof(w->watch.away), "it answers %d",
+				reply->status);
+		else
+			copy(w->watch.away, sizeof(w->watch.away), reply->problem);
+		return -1;
+	}
+	if (reply->status != 200)
+		return api_explain(w->ctl, OVERVIEW, reply);
+	out_complain("%s does not answer in JSON; is it a backfilld?", client_url(w->ctl->client));
+	return CTL_FAILED;
 }
 
 /* One look. -1: go on; else an exit status. */
@@ -202,36 +226,19 @@ static int look(struct watcher *w)
 	struct bf_json *doc = NULL;
 	int rc = -1;
 
-	client_call(one.client, STATS, NULL, &reply);
+	client_call(one.client, OVERVIEW, NULL, &reply);
 	if (reply.status == 200)
 		doc = bf_json_parse(
 			reply.body.data, reply.body.len, &bf_json_limits_default, false, &err);
-	if (doc == NULL &&
-		(w->watch.seen_us == 0 ||
-			(reply.status != 0 && reply.status != 429 && reply.status < 500))) {
-		rc = reply.status != 200 ? api_explain(w->ctl, STATS, &reply) : CTL_FAILED;
-		if (reply.status == 200)
-			out_complain("%s does not answer in JSON; is it a backfilld?",
-				client_url(one.client));
-	} else if (doc == NULL) {
-		if (reply.status != 0)
-			snprintf(w->watch.away, sizeof(w->watch.away), "it answers %d",
-				reply.status);
-		else
-			copy(w->watch.away, sizeof(w->watch.away), reply.problem);
+	if (doc == NULL) {
+		rc = look_in_vain(w, &reply);
 	} else {
-		uint64_t at_us = bf_now_us();
-
 		one.arena = bf_arena_new(); /* looks are many: none of their texts stays */
-		read_stats(bf_json_root(doc), &figures);
-		read_quota(&one, &figures);
-		read_ready(&one, &figures);
-		if (w->picture && figures.processing > 0)
-			read_flights(&one, &figures);
-		watch_take(&w->watch, &figures, at_us);
+		read_overview(&one, bf_json_root(doc), &figures);
+		watch_take(&w->watch, &figures, bf_now_us());
 		bf_arena_free(one.arena);
 		if (one.args.json)
-			print_json(w, reply.body.data);
+			print_json(w, bf_json_root(doc), reply.body.data);
 	}
 	bf_json_free(doc);
 	client_reply_release(&reply);

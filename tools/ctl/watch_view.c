@@ -1,31 +1,28 @@
 /*
- * watch_view: the pace comes from what was seen during the last two minutes, and is not told before there is enough of it.
+ * watch_view: state, percent, time left and what binds it are the server's own; only the pace of books comes from what was seen
+ * here during the last two minutes, and is not told before there is enough of it.
  */
 #include "watch_view.h"
 #include <inttypes.h>
-#include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
-#define WINDOW_US   120000000u
-#define PACE_MIN_US 4000000u
-#define PACE_ENDED  2 /* months that have to end before anybody guesses when the rest does */
-#define BAR_MIN     10
-#define BAR_MAX     60
+#define WINDOW_US    120000000u
+#define PACE_MIN_US  4000000u
+#define BAR_MIN      10
+#define BAR_MAX      60
+#define MORE_COLUMNS (sizeof("in flight  ") + sizeof(", and 2412 more"))
 
-/* New figures; those too old for the pace go. A reset makes the sums fall: then the pace begins anew. */
+/* New figures; those too old for the pace go. A reset makes the sum fall: then the pace begins anew. */
 void watch_take(struct watch *w, const struct watch_figures *figures, uint64_t at_us)
 {
-	struct watch_sample sample = { at_us, figures->books,
-		figures->completed + figures->failed };
+	struct watch_sample sample = { at_us, figures->books };
 	int drop = 0;
 
-	if (w->n_samples > 0) {
-		const struct watch_sample *last = &w->samples[w->n_samples - 1];
-
-		if (sample.books < last->books || sample.ended < last->ended)
-			w->n_samples = 0;
-	}
+	if (w->n_samples > 0 && sample.books < w->samples[w->n_samples - 1].books)
+		w->n_samples = 0;
 	while (drop < w->n_samples && at_us - w->samples[drop].at_us > WINDOW_US)
 		drop++;
 	if (drop == 0 && w->n_samples == WATCH_SAMPLES)
@@ -42,83 +39,40 @@ void watch_take(struct watch *w, const struct watch_figures *figures, uint64_t a
 /* Months and items alike. */
 bool watch_done(const struct watch_figures *f)
 {
-	return f->pending + f->processing + f->retry + f->queue_pending + f->queue_processing == 0;
+	return f->left + f->queue_pending + f->queue_processing == 0;
 }
 
 /* One word for it all. */
 const char *watch_state(const struct watch *w)
 {
-	if (w->away[0] != '\0')
-		return "unknown";
-	if (w->now.processing > 0 || w->now.queue_processing > 0)
-		return "running";
-	if (w->now.unready[0] != '\0')
-		return "not ready";
-	if (watch_done(&w->now))
-		return "done";
-	return w->now.is_paused ? "paused" : "idle";
-}
-
-/* 99.96 is not 100.0. */
-double watch_percent(const struct watch_figures *f)
-{
-	return f->total > 0 ? floor(1000.0 * (double)f->completed / (double)f->total) / 10.0 : 0.0;
-}
-
-/* The first and last sample of the window; false when they are too near. */
-static bool window(
-	const struct watch *w, const struct watch_sample **first, const struct watch_sample **last)
-{
-	if (w->n_samples < 2)
-		return false;
-	*first = &w->samples[0];
-	*last = &w->samples[w->n_samples - 1];
-	return (*last)->at_us - (*first)->at_us >= PACE_MIN_US;
+	return w->away[0] != '\0' ? "unknown" : w->now.state;
 }
 
 /* Books named per second. */
 double watch_books_per_s(const struct watch *w)
 {
-	const struct watch_sample *first, *last;
+	const struct watch_sample *first = &w->samples[0], *last;
 
-	if (!window(w, &first, &last))
+	if (w->n_samples < 2)
+		return -1;
+	last = &w->samples[w->n_samples - 1];
+	if (last->at_us - first->at_us < PACE_MIN_US)
 		return -1;
 	return (double)(last->books - first->books) * 1e6 / (double)(last->at_us - first->at_us);
 }
 
-/* How long the months that are left take at this pace. */
-double watch_seconds_left(const struct watch *w)
-{
-	const struct watch_sample *first, *last;
-	int64_t left = w->now.pending + w->now.processing + w->now.retry;
-
-	if (left == 0 || !window(w, &first, &last) || last->ended - first->ended < PACE_ENDED)
-		return -1;
-	return (double)left * (double)(last->at_us - first->at_us) / 1e6 /
-		(double)(last->ended - first->ended);
-}
-
-/* "12 s", "41 min", "3.2 h", "2.1 days". */
-static void duration(char out[32], double seconds)
-{
-	if (seconds < 90)
-		snprintf(out, 32, "%.0f s", seconds);
-	else if (seconds < 5400)
-		snprintf(out, 32, "%.0f min", seconds / 60);
-	else if (seconds < 48 * 3600)
-		snprintf(out, 32, "%.1f h", seconds / 3600);
-	else
-		snprintf(out, 32, "%.1f days", seconds / 86400);
-}
-
 /* Ends a line of the picture: harmless, and no longer than the terminal is wide. */
-static void add_line(
-	struct bf_buf *picture, const struct out *out, enum colour colour, const char *text)
+static void BF_PRINTF(4, 5) add_line(
+	struct bf_buf *picture, const struct out *out, enum colour colour, const char *fmt, ...)
 {
 	size_t columns = out->columns > 1 ? (size_t)out->columns - 1 : 500;
+	char text[2048], cut[4096];
 	struct bf_buf safe;
-	char cut[4096];
+	va_list ap;
 
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
 	bf_buf_init(&safe, sizeof(cut) - 1);
 	text_safe(&safe, text, strlen(text));
 	snprintf(cut, sizeof(cut), "%.*s", (int)text_fit(safe.data, safe.len, columns), safe.data);
@@ -127,109 +81,131 @@ static void add_line(
 	bf_buf_release(&safe);
 }
 
-/* The colour of a state. */
-static enum colour state_colour(const char *state)
+/* A whole number with commas; good until this was called six times more. */
+static const char *count(int64_t n)
 {
-	if (strcmp(state, "running") == 0)
-		return COLOUR_BLUE;
-	if (strcmp(state, "done") == 0)
-		return COLOUR_GREEN;
-	return strcmp(state, "idle") == 0 ? COLOUR_NONE : COLOUR_YELLOW;
+	static char texts[6][32];
+	static unsigned next;
+	char *text = texts[next++ % BF_COUNT(texts)];
+
+	text_count(text, n);
+	return text;
+}
+
+/* The state, and what it is by. */
+static void add_state(struct bf_buf *picture, const struct watch *w, const struct out *out)
+{
+	static const struct {
+		const char *state;
+		enum colour colour;
+	} colours[] = { { "working", COLOUR_BLUE }, { "done", COLOUR_GREEN },
+		{ "waiting", COLOUR_YELLOW }, { "paused", COLOUR_YELLOW },
+		{ "unknown", COLOUR_RED } };
+	const char *state = watch_state(w), *why = w->now.text;
+	enum colour colour = COLOUR_NONE;
+
+	for (size_t i = 0; i < BF_COUNT(colours); i++) {
+		if (strcmp(colours[i].state, state) == 0)
+			colour = colours[i].colour;
+	}
+	if (w->away[0] != '\0')
+		add_line(picture, out, colour, "unknown: the server is away: %s", w->away);
+	else if (strncasecmp(why, state, strlen(state)) == 0)
+		add_line(picture, out, colour, "%s", why);
+	else
+		add_line(picture, out, colour, "%s%s%s", state, *why != '\0' ? ": " : "", why);
 }
 
 /* The bar and what it stands for. */
-static void add_bar(struct bf_buf *picture, const struct watch *w, const struct out *out)
+static void add_bar(
+	struct bf_buf *picture, const struct watch_figures *f, const struct out *out)
 {
-	const struct watch_figures *f = &w->now;
 	int columns = out->columns > 0 ? out->columns - 50 : BAR_MAX, full;
-	char text[1024];
+	char bar[BAR_MAX * 3 + 1];
 	size_t len = 0;
 
 	columns = columns < BAR_MIN ? BAR_MIN : columns > BAR_MAX ? BAR_MAX : columns;
-	full = (int)((double)columns * watch_percent(f) / 100.0);
-	for (int i = 0; i < columns && len < sizeof(text) - 8; i++)
-		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s",
+	full = (int)((double)columns * f->percent / 100.0);
+	for (int i = 0; i < columns; i++)
+		len += (size_t)snprintf(bar + len, sizeof(bar) - len, "%s",
 			out->utf8 ? (i < full ? "\u2588" : "\u2591") : (i < full ? "#" : "-"));
-	snprintf(text + len, sizeof(text) - len,
-		" %.1f %%  %" PRId64 " of %" PRId64 " months, %" PRId64 " left", watch_percent(f),
-		f->completed, f->total, f->pending + f->processing + f->retry);
-	add_line(picture, out, COLOUR_NONE, text);
+	add_line(picture, out, COLOUR_NONE, "%s %.1f %%  %s of %s months, %s left", bar, f->percent,
+		count(f->completed + f->failed), count(f->total), count(f->left));
 }
 
-/* Which months are at work, and at what. */
+/* Which months are at work, and at what: as many as the line holds. */
 static void add_flights(
 	struct bf_buf *picture, const struct watch_figures *f, const struct out *out)
 {
+	size_t columns = out->columns > 1 ? (size_t)out->columns - 1 : 500;
 	struct bf_buf text;
+	int64_t shown = 0;
 
 	bf_buf_init(&text, 2048);
-	bf_buf_adds(&text, "in flight  ");
-	for (int i = 0; i < f->n_flights; i++)
-		bf_buf_addf(&text, "%s%d-%02d %s", i > 0 ? ", " : "", f->flights[i].year,
-			f->flights[i].month, f->flights[i].stage);
-	if (f->processing > f->n_flights)
-		bf_buf_addf(&text, "%s%" PRId64 "%s", f->n_flights > 0 ? ", and " : "",
-			f->processing - f->n_flights, f->n_flights > 0 ? " more" : " months");
-	if (f->processing == 0)
-		bf_buf_adds(&text, "none");
-	add_line(picture, out, COLOUR_NONE, text.data);
+	while (shown < f->n_flights) {
+		const struct watch_flight *flight = &f->flights[shown];
+		char piece[64];
+
+		snprintf(piece, sizeof(piece), "%s%d-%02d %s", shown > 0 ? ", " : "", flight->year,
+			flight->month, flight->stage);
+		if (shown > 0 && text.len + strlen(piece) + MORE_COLUMNS > columns)
+			break;
+		bf_buf_adds(&text, piece);
+		shown++;
+	}
+	if (f->in_flight > shown)
+		bf_buf_addf(&text, "%s%" PRId64 "%s", shown > 0 ? ", and " : "",
+			f->in_flight - shown, shown > 0 ? " more" : " months");
+	add_line(picture, out, COLOUR_NONE, "in flight  %s", text.len > 0 ? text.data : "none");
 	bf_buf_release(&text);
 }
 
-/* When it may be over, or what it waits for. */
+/* When it may be over, or why nobody can say. */
 static void add_left(struct bf_buf *picture, const struct watch *w, const struct out *out)
 {
 	const struct watch_figures *f = &w->now;
-	double seconds = watch_seconds_left(w);
-	char text[512], span[32];
+	const char *colon = f->binds[0] != '\0' ? "; " : "";
+	char span[32];
 
 	if (w->away[0] != '\0')
 		return;
-	if (f->is_paused)
-		snprintf(text, sizeof(text), "time left  paused%s%s",
-			f->paused[0] != '\0' ? ": " : "", f->paused);
-	else if (f->unready[0] != '\0')
-		snprintf(text, sizeof(text), "time left  unknown: %s", f->unready);
-	else if (watch_done(f))
-		snprintf(text, sizeof(text), "time left  none");
-	else if (f->pending + f->processing + f->retry == 0)
-		snprintf(text, sizeof(text), "time left  the months are over; the queue is not");
-	else if (f->processing == 0)
-		snprintf(text, sizeof(text),
-			"time left  nothing is at work; the timer or schedule claims months");
-	else if (seconds < 0)
-		snprintf(text, sizeof(text), "time left  not known yet");
-	else {
-		duration(span, seconds);
-		snprintf(text, sizeof(text),
-			"time left  %s for the months at this pace, if nothing stops them", span);
+	if (watch_done(f)) {
+		add_line(picture, out, COLOUR_NONE, "time left  none");
+	} else if (f->left == 0) {
+		add_line(picture, out, COLOUR_NONE,
+			"time left  the months have ended, the queue has not");
+	} else if (f->seconds_left < 0) {
+		add_line(picture, out, COLOUR_NONE, "time left  not known%s%s", colon, f->binds);
+	} else {
+		text_duration(span, (double)f->seconds_left);
+		add_line(picture, out, COLOUR_NONE, "time left  about %s%s%s%s%s", span,
+			f->ends_at[0] != '\0' ? ", until " : "", f->ends_at, colon, f->binds);
 	}
-	add_line(picture, out, COLOUR_NONE, text);
 }
 
 /* Units of ISBNdb, of which there are fewest. */
-static void quota_text(const struct watch_figures *f, char *text, size_t size)
+static void add_quota(
+	struct bf_buf *picture, const struct watch_figures *f, const struct out *out)
 {
 	if (!f->quota_known)
-		snprintf(text, size, "not known");
+		add_line(picture, out, COLOUR_NONE, "ISBNdb     not known");
 	else if (!f->quota_limited)
-		snprintf(text, size, "no limit%s", f->quota_usable ? "" : ", but it refuses calls");
+		add_line(picture, out, COLOUR_NONE, "ISBNdb     no limit%s",
+			f->quota_usable ? "" : ", but it refuses calls");
 	else
-		snprintf(text, size, "%" PRId64 " of %" PRId64 " left, resets %s%s", f->quota_left,
-			f->quota_limit, f->quota_reset,
+		add_line(picture, out, COLOUR_NONE, "ISBNdb     %s of %s left, resets %s%s",
+			count(f->quota_left), count(f->quota_limit), f->quota_reset,
 			f->quota_usable ? "" : " (none may be used now)");
 }
 
-/* How old the figures are; a server that is away is named. */
-static void add_age(
-	struct bf_buf *picture, const struct watch *w, const struct out *out, uint64_t now_us)
+/* What it cost, and what the rest may. */
+static void add_cost(struct bf_buf *picture, const struct watch_figures *f, const struct out *out)
 {
-	char text[512], span[32];
-
-	duration(span, now_us > w->seen_us ? (double)(now_us - w->seen_us) / 1e6 : 0.0);
-	snprintf(text, sizeof(text), "data       %s old%s%s", span,
-		w->away[0] != '\0' ? "; the server is away: " : "", w->away);
-	add_line(picture, out, w->away[0] != '\0' ? COLOUR_RED : COLOUR_DIM, text);
+	if (f->cost_left_usd >= 0 && f->left > 0)
+		add_line(picture, out, COLOUR_NONE, "cost       %.2f USD so far, about %.2f more",
+			f->cost_usd, f->cost_left_usd);
+	else
+		add_line(picture, out, COLOUR_NONE, "cost       %.2f USD so far", f->cost_usd);
 }
 
 /* The whole picture. */
@@ -238,34 +214,32 @@ void watch_picture(const struct watch *w, const struct out *out, const char *ser
 {
 	const struct watch_figures *f = &w->now;
 	double pace = watch_books_per_s(w);
-	char text[512], quota[160], per_s[32] = "";
+	char per_s[32] = "", age[32];
 
-	snprintf(text, sizeof(text), "backfill at %s: %s", server, watch_state(w));
-	add_line(picture, out, state_colour(watch_state(w)), text);
-	add_bar(picture, w, out);
-	snprintf(text, sizeof(text),
-		"months     %" PRId64 " completed, %" PRId64 " processing, %" PRId64
-		" pending, %" PRId64 " retry, %" PRId64 " failed",
-		f->completed, f->processing, f->pending, f->retry, f->failed);
-	add_line(picture, out, COLOUR_NONE, text);
-	add_flights(picture, f, out);
-	if (pace >= 0)
+	if (pace >= 0 && f->left > 0)
 		snprintf(per_s, sizeof(per_s), ", %.1f/s", pace);
-	snprintf(text, sizeof(text),
-		"books      %" PRId64 " named%s, %" PRId64 " with an ISBN (%.2f %%)", f->books,
-		per_s, f->isbns, f->rate);
-	add_line(picture, out, COLOUR_NONE, text);
-	snprintf(text, sizeof(text),
-		"queue      %" PRId64 " pending (%" PRId64 " of them waiting), %" PRId64
-		" at work, %" PRId64 " completed, %" PRId64 " failed",
-		f->queue_pending, f->queue_waiting, f->queue_processing, f->queue_completed,
-		f->queue_failed);
-	add_line(picture, out, COLOUR_NONE, text);
-	quota_text(f, quota, sizeof(quota));
-	snprintf(text, sizeof(text), "ISBNdb     %s", quota);
-	add_line(picture, out, COLOUR_NONE, text);
+	text_duration(age, now_us > w->seen_us ? (double)(now_us - w->seen_us) / 1e6 : 0.0);
+	add_state(picture, w, out);
+	add_bar(picture, f, out);
+	add_line(picture, out, COLOUR_NONE,
+		"months     %s completed, %s processing, %s pending, %s retry, %s failed",
+		count(f->completed), count(f->processing), count(f->pending), count(f->retry),
+		count(f->failed));
+	add_flights(picture, f, out);
+	add_line(picture, out, COLOUR_NONE, "books      %s named%s, %s with an ISBN (%.2f %%)",
+		count(f->books), per_s, count(f->isbns), f->rate);
+	add_line(picture, out, COLOUR_NONE,
+		"queue      %s pending (%s waiting), %s at work, %s completed, %s failed",
+		count(f->queue_pending), count(f->queue_waiting), count(f->queue_processing),
+		count(f->queue_completed), count(f->queue_failed));
+	add_quota(picture, f, out);
+	add_cost(picture, f, out);
 	add_left(picture, w, out);
-	add_age(picture, w, out, now_us);
+	if (f->n_alerts > 0)
+		add_line(picture, out, COLOUR_RED, "alerts     %s open: %s", count(f->n_alerts),
+			f->alert);
+	add_line(picture, out, w->away[0] != '\0' ? COLOUR_RED : COLOUR_DIM,
+		"data       %s old, from %s", age, server);
 }
 
 /* The same for logs. */
@@ -278,15 +252,10 @@ void watch_line(const struct watch *w, struct bf_buf *line)
 		return;
 	}
 	bf_buf_addf(line, "%s", watch_state(w));
-	if (f->is_paused)
-		bf_buf_addf(line, " (paused%s%s)", f->paused[0] != '\0' ? ": " : "", f->paused);
-	else if (f->unready[0] != '\0')
-		bf_buf_addf(line, " (%s)", f->unready);
 	bf_buf_addf(line,
 		", %.1f %%: %" PRId64 " of %" PRId64 " months completed, %" PRId64
 		" processing, %" PRId64 " pending, %" PRId64 " retry, %" PRId64 " failed; ",
-		watch_percent(f), f->completed, f->total, f->processing, f->pending, f->retry,
-		f->failed);
+		f->percent, f->completed, f->total, f->processing, f->pending, f->retry, f->failed);
 	bf_buf_addf(line,
 		"%" PRId64 " books, %" PRId64 " with an ISBN; queue %" PRId64 " pending, %" PRId64
 		" at work, %" PRId64 " failed",
@@ -294,4 +263,8 @@ void watch_line(const struct watch *w, struct bf_buf *line)
 	if (f->quota_limited)
 		bf_buf_addf(line, "; ISBNdb %" PRId64 " of %" PRId64 " left", f->quota_left,
 			f->quota_limit);
+	if (f->n_alerts > 0)
+		bf_buf_addf(line, "; %" PRId64 " alerts", f->n_alerts);
+	if (f->text[0] != '\0')
+		bf_buf_addf(line, "; %s", f->text);
 }

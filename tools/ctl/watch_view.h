@@ -8,10 +8,14 @@
 #define WATCH_FLIGHTS 6
 #define WATCH_SAMPLES 64
 
-struct watch_flight { int year, month; char stage[24]; int64_t books; };
-/* The figures at one moment. */
+struct watch_flight { int year, month; char stage[24]; };
+/* The figures at one moment, and the server's own words for them. */
 struct watch_figures {
+	char state[16];		/* "working", "waiting", "paused", "idle", "done", "empty" */
+	char text[256];		/* a sentence that says why */
 	int64_t total, pending, processing, completed, retry, failed;
+	int64_t left, in_flight;
+	double percent;		/* of the months, ended either way */
 	int64_t books, isbns;
 	double rate;
 	int64_t queue_pending, queue_waiting, queue_processing, queue_failed, queue_completed;
@@ -19,13 +23,16 @@ struct watch_figures {
 	int64_t quota_left, quota_limit;
 	char quota_reset[32];
 	struct watch_flight flights[WATCH_FLIGHTS];
-	int n_flights;		/* shown ones; processing counts them all */
-	char paused[256];	/* "": not */
-	bool is_paused;
-	char unready[256];	/* why nothing can be done; "": it can */
+	int n_flights;		/* shown ones; in_flight counts them all */
+	int64_t seconds_left;	/* -1: cannot be said */
+	char ends_at[32];
+	char binds[256];	/* what makes it take as long, or why it cannot be said */
+	double cost_usd, cost_left_usd;	/* the second -1: cannot be said */
+	int64_t n_alerts;
+	char alert[256];	/* the first of them */
 };
 /* One look, for the pace. */
-struct watch_sample { uint64_t at_us; int64_t books, ended; };
+struct watch_sample { uint64_t at_us; int64_t books; };
 struct watch {
 	struct watch_figures now;
 	struct watch_sample samples[WATCH_SAMPLES];	/* oldest first */
@@ -36,14 +43,11 @@ struct watch {
 
 /* Takes new figures. */
 void watch_take(struct watch *, const struct watch_figures *, uint64_t at_us);
-bool watch_done(const struct watch_figures *);		/* nothing is left to do */
-/* "running", "idle", "paused", "done", "not ready", "unknown": never "running" without knowing. */
+bool watch_done(const struct watch_figures *);		/* nothing is left to do, the queue included */
+/* The server's word, or "unknown" while it is away. */
 const char *watch_state(const struct watch *);
-double watch_percent(const struct watch_figures *);	/* completed of all, rounded down to a tenth */
-/* -1 when too little was seen. */
-double watch_books_per_s(const struct watch *);
-double watch_seconds_left(const struct watch *);
-/* The picture, one line after the other. `bar_columns` of the whole width. */
+double watch_books_per_s(const struct watch *);		/* -1 when too little was seen */
+/* The picture, one line after the other. */
 void watch_picture(const struct watch *, const struct out *, const char *server, uint64_t now_us, struct bf_buf *);
 /* The same as one line, without what only changes with time. */
 void watch_line(const struct watch *, struct bf_buf *);

@@ -50,7 +50,7 @@ static void reads_options(void **state)
 	assert_true(a.json && a.dry_run && !a.force_retry && !a.yes);
 	assert_int_equal(a.years.start, 2020);
 	assert_int_equal(a.years.end, 2023);
-	assert_int_equal(a.timeout_s, 30);
+	assert_int_equal(a.timeout_s, 0);
 	assert_true(read_line("--status schedule queue", &a));	/* a value may look like a command */
 	assert_string_equal(a.command->name, "queue");
 	assert_string_equal(a.status, "schedule");

@@ -35,7 +35,7 @@ static void shows_all(void **state)
 		"      J F M A M J J A S O N D  completed\n"
 		"2024  C R ?                 P   1 of 4\n"
 		"2023  .                     F   0 of 2\n"
-		"\n      C completed 1  R retry 1  F failed 1  ? unknown 1  . pending 1  P processing 1  blank: not seeded\n");
+		"\n      C completed 1  P processing 1  . pending 1  R retry 1  F failed 1  ? unknown 1\n");
 }
 
 /* One status: other months and years without it are left out. */

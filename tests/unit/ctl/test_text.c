@@ -97,6 +97,94 @@ static void sets_tables(void **state)
 	free(text);
 }
 
+/* On a terminal a column without text is left out, the last one gives way first, then those that may; elsewhere all stay. */
+static void narrows_tables(void **state)
+{
+	static const struct {
+		int columns;
+		const char *want;
+	} cases[] = {
+		{ 0, NULL },
+		{ 80, "key  free              last\nk    something to cut  the very end\n" },
+		{ 32, "key  free              last\nk    something to cut  the very~\n" },
+		{ 26, "key  free         last\nk    something ~  the ver~\n" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < BF_COUNT(cases); i++) {
+		char *text = NULL;
+		size_t size = 0;
+		struct out out = { .file = open_memstream(&text, &size), .columns = cases[i].columns };
+		struct table t;
+
+		table_init(&t, &out, "key,empty,~free,last");
+		table_text(&t, "k");
+		table_text(&t, "");
+		table_text(&t, "something to cut");
+		table_text(&t, "the very end");
+		table_end(&t);
+		fclose(out.file);
+		if (cases[i].columns > 0)
+			assert_string_equal(text, cases[i].want);
+		else
+			assert_non_null(strstr(text, "key  empty  free"));
+		free(text);
+	}
+}
+
+/* A line goes on below where the terminal ends, between words if there are any; in a pipe it stays one line. */
+static void breaks_lines(void **state)
+{
+	static const struct {
+		int columns;
+		const char *line, *want;
+	} cases[] = {
+		{ 0, "one two three four", "one two three four\n" },
+		{ 18, "one two three four", "one two three four\n" },
+		{ 17, "one two three four", "one two three\n  four\n" },
+		{ 10, "  one two three four", "  one two\n    three\n    four\n" },
+		{ 10, "abcdefghijklmnopqrstuv x", "abcdefghij\n  klmnopqr\n  stuv x\n" },
+		{ 10, "one two   ", "one two   \n" },
+		{ 10, "", "\n" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < BF_COUNT(cases); i++) {
+		char *text = NULL;
+		size_t size = 0;
+		struct out out = { .file = open_memstream(&text, &size), .columns = cases[i].columns };
+
+		out_line(&out, "%s", cases[i].line);
+		fclose(out.file);
+		assert_string_equal(text, cases[i].want);
+		free(text);
+	}
+}
+
+/* Spans and counts as people read them. */
+static void tells_spans_and_counts(void **state)
+{
+	static const struct {
+		double seconds;
+		const char *want;
+	} spans[] = { { 0, "0 s" }, { 89, "89 s" }, { 90, "2 min" }, { 5399, "90 min" }, { 5400, "1.5 h" }, { 172800, "2.0 days" } };
+	static const struct {
+		int64_t n;
+		const char *want;
+	} counts[] = { { 0, "0" }, { 999, "999" }, { 1000, "1,000" }, { -1234567, "-1,234,567" }, { INT64_MAX, "9,223,372,036,854,775,807" } };
+	char text[32];
+
+	(void)state;
+	for (size_t i = 0; i < BF_COUNT(spans); i++) {
+		text_duration(text, spans[i].seconds);
+		assert_string_equal(text, spans[i].want);
+	}
+	for (size_t i = 0; i < BF_COUNT(counts); i++) {
+		text_count(text, counts[i].n);
+		assert_string_equal(text, counts[i].want);
+	}
+}
+
 /* Nothing to tell, nothing printed. */
 static void prints_no_empty_table(void **state)
 {
@@ -134,7 +222,9 @@ static void writes_json(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(makes_text_harmless), cmocka_unit_test(measures_columns),
-		cmocka_unit_test(sets_tables), cmocka_unit_test(prints_no_empty_table), cmocka_unit_test(writes_json) };
+		cmocka_unit_test(sets_tables), cmocka_unit_test(narrows_tables), cmocka_unit_test(breaks_lines),
+		cmocka_unit_test(tells_spans_and_counts),
+		cmocka_unit_test(prints_no_empty_table), cmocka_unit_test(writes_json) };
 
 	setlocale(LC_CTYPE, "C.UTF-8");
 	return cmocka_run_group_tests(tests, NULL, NULL);
