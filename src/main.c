@@ -372,6 +372,7 @@ static bool start(struct daemon *d, struct bf_error *err)
 	d->locks = bf_pg_new(d->loop, &pg);
 	bf_pg_listen(d->locks, "enrichment_queue");
 	d->store = bf_store_new(d->loop, d->pool, d->locks, c->daemon.instance);
+	bf_store_aside(d->store, c->database.conninfo, CONNECT_TIMEOUT_MS);
 	d->providers = bf_providers_new(d->loop, d->http, d->store, c, month_lost, d);
 	d->months = bf_months_new(d->loop, d->store, d->providers, c, month_ended, d);
 	d->enrich = bf_enrich_new(d->loop, d->store, d->providers, c, items_ended, d);

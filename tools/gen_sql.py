@@ -8,12 +8,16 @@ line or at the end of the file. Comments and indentation are stripped, so that t
 the wire; text inside quotes is kept byte for byte. The number of parameters is the highest $N.
 Whatever could only surprise at run time (a duplicate or malformed name, a gap in $N, two statements
 under one name, an unclosed quote) is refused here, with its file and line.
+
+Text that several statements have in common is a part: it begins with a line `-- part: some_name`, and a
+line `-- use: some_name` in any statement of any file stands for it. Parts use no parts.
 """
 import re
 import sys
 from pathlib import Path
 
-NAME_LINE = re.compile(r"--[ \t]*name[ \t]*:(.*)")
+NAME_LINE = re.compile(r"--[ \t]*(name|part)[ \t]*:(.*)")
+USE_LINE = re.compile(r"--[ \t]*use[ \t]*:(.*)")
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 MAX_NAME = 63           # what PostgreSQL keeps of an identifier
 MAX_PARAMS = 65535      # the protocol counts parameters in 16 bits
@@ -108,29 +112,64 @@ def check_params(name, params, where):
     return highest
 
 
-def statements(path):
-    """Yields (name, line, sql, n_params) of one file."""
+def sections(path):
+    """Yields (kind, name, line, lines) of one file; kind is "name" or "part"."""
     text = path.read_text(encoding="utf-8")
-    current, body, found = None, [], []
+    body, found = None, []
     for number, line in enumerate(text.split("\n"), 1):
         m = NAME_LINE.fullmatch(line.strip())
         if m:
-            name = m.group(1).strip()
+            name, body = m.group(2).strip(), []
             if not NAME.fullmatch(name) or len(name) > MAX_NAME:
-                raise Refused(f"{path}:{number}: not a statement name: {name!r}")
-            current, body = (name, number), []
-            found.append((current, body))
-        elif current:
+                raise Refused(f"{path}:{number}: not a {'statement' if m.group(1) == 'name' else 'part'} name: {name!r}")
+            found.append((m.group(1), name, number, body))
+        elif body is not None:
             body.append(line)
         elif line.strip() and not line.strip().startswith("--"):
             raise Refused(f"{path}:{number}: text before the first `-- name:` line")
     if not found:
         raise Refused(f"{path}: no `-- name:` line")
-    for (name, number), lines in found:
-        sql, params = strip("\n".join(lines), (path, number + 1))
+    return found
+
+
+def insert_parts(lines, parts, where, used):
+    """The lines with every `-- use:` replaced by what it stands for."""
+    out = []
+    for number, line in enumerate(lines, where[1]):
+        m = USE_LINE.fullmatch(line.strip())
+        if m and m.group(1).strip() not in parts:
+            raise Refused(f"{where[0]}:{number}: there is no part {m.group(1).strip()!r}")
+        if m:
+            used.add(m.group(1).strip())
+        out += parts[m.group(1).strip()] if m else [line]
+    return out
+
+
+def collect(paths):
+    """(name, sql, n_params) of every statement of every file, parts inserted."""
+    everything = [(path, *one) for path in paths for one in sections(path)]
+    parts, seen, used, found = {}, {}, set(), []
+    for path, kind, name, number, lines in everything:
+        # sql_all and sql_n_all are the table's own names
+        if kind == "name" and name in ("all", "n_all"):
+            raise Refused(f"{path}:{number}: the name {name} is taken")
+        if name in seen:
+            raise Refused(f"{path}:{number}: {name} is already defined at {seen[name]}")
+        seen[name] = f"{path}:{number}"
+        if kind == "part":
+            insert_parts(lines, {}, (path, number + 1), used)
+            parts[name] = lines
+    for path, kind, name, number, lines in everything:
+        if kind == "part":
+            continue
+        whole = insert_parts(lines, parts, (path, number + 1), used)
+        sql, params = strip("\n".join(whole), (path, number + 1))
         if not sql:
             raise Refused(f"{path}:{number}: {name} has no text")
-        yield name, number, sql, check_params(name, params, (path, number))
+        found.append((name, sql, check_params(name, params, (path, number))))
+    for name in sorted(set(parts) - used):
+        raise Refused(f"{seen[name]}: nobody uses the part {name}")
+    return found
 
 
 def c_escape(data):
@@ -190,17 +229,8 @@ def main(argv):
     if len(argv) < 4:
         print("usage: gen_sql.py OUT.c OUT.h IN.sql...", file=sys.stderr)
         return 2
-    found, seen = [], {}
     try:
-        for path in map(Path, argv[3:]):
-            for name, line, sql, n_params in statements(path):
-                # sql_all and sql_n_all are the table's own names
-                if name in ("all", "n_all"):
-                    raise Refused(f"{path}:{line}: the name {name} is taken")
-                if name in seen:
-                    raise Refused(f"{path}:{line}: {name} is already defined at {seen[name]}")
-                seen[name] = f"{path}:{line}"
-                found.append((name, sql, n_params))
+        found = collect([Path(name) for name in argv[3:]])
     except (Refused, OSError, UnicodeDecodeError) as problem:
         print(f"gen_sql.py: {problem}", file=sys.stderr)
         return 1

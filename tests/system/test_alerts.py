@@ -1,79 +1,17 @@
 """Alerts: every kind is raised once and cleared once, kept, listed and told to the webhook, whatever the instances do."""
-import hashlib
-import hmac
-import http.server
 import json
 import re
-import shutil
-import subprocess
-import threading
 import time
-from pathlib import Path
 
 import pytest
+from receiver import ENV, SECRET, Receiver
 from stand import wait_until
 from steps import AIS, FEW, faults, readyz
 
-ROOT = Path(__file__).resolve().parents[2]
 ALERTS = "/api/internal/alerts"
-SECRET = "hook-secret-0123456789"
 LOOK = 30           # an alert is there within two looks, gone within four, on a slow machine
 KEYS = ["id", "key", "subject", "severity", "summary", "action", "raised_at", "cleared_at", "updated_at", "instance", "delivered"]
 QUIET = {"enrichment": {"enabled": False}, "alerts": {"queue_backlog": 1000000}}
-
-
-class Receiver:
-    """A webhook's other end on loopback: what came, in order; .fail(n) answers 500 n times before anything is taken."""
-
-    def __init__(self):
-        self.posts, self.refused, self._fail = [], [], 0
-        self._lock = threading.Lock()
-        outer = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                with outer._lock:
-                    bad = outer._fail > 0
-                    outer._fail -= bad
-                    (outer.refused if bad else outer.posts).append((dict(self.headers), body))
-                self.send_response(500 if bad else 204)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_):
-                pass
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/hook?key=url-secret"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def fail(self, n):
-        self._fail = n
-
-    @property
-    def bodies(self):
-        with self._lock:
-            return [json.loads(body) for _, body in self.posts]
-
-    def events(self, key, subject=""):
-        """The events of one alert, as they came."""
-        return [b["event"] for b in self.bodies if (b["alert"]["key"], b["alert"]["subject"]) == (key, subject)]
-
-    def check(self):
-        """Every post is signed, stamped, and none came twice."""
-        for headers, body in self.posts + self.refused:
-            assert headers["X-Backfill-Signature"] == "sha256=" + hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
-            told = json.loads(body)
-            assert headers["X-Backfill-Timestamp"] == str(told["timestamp"]) and abs(told["timestamp"] - time.time()) < 300
-            assert headers["X-Backfill-Delivery"] == str(told["id"])
-            assert headers["User-Agent"].startswith("backfilld/") and headers["Content-Type"] == "application/json"
-            assert list(told) == ["id", "event", "alert", "instance", "at", "timestamp"]
-        ids = [b["id"] for b in self.bodies]
-        assert len(ids) == len(set(ids)), ids
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
 
 
 @pytest.fixture
@@ -86,9 +24,6 @@ def receiver():
 def hook(receiver, **more):
     """An INI's [alerts] with this receiver."""
     return {**QUIET, "alerts": {"queue_backlog": 1000000, **more, "webhook_url": receiver.url, "webhook_secret_env": "HOOK_SECRET"}}
-
-
-ENV = {"HOOK_SECRET": SECRET}
 
 
 def listed(d, key=None, subject=None):
@@ -276,26 +211,3 @@ def test_an_orphan_is_told_after_a_minute(daemon, db):
     assert "2004-04 (orphan of gone" in alert["summary"]
     assert d.post("/api/internal/resume").status == 200
     cleared(d, "stuck")
-
-
-def test_metrics_rules_and_dashboard_fit(daemon):
-    """promtool finds nothing wrong with the rules and with /metrics; the dashboard and the rules name only metrics that exist."""
-    d = daemon(QUIET)
-    wait_until(lambda: "backfill_months_in_flight" in d.metrics(), 10, "metrics")
-    text = d.get("/metrics", secret=None).text
-    names = set(re.findall(r"^# TYPE (\S+) ", text, re.M))
-    for base in set(re.findall(r"^# TYPE (\S+) histogram", text, re.M)):
-        names |= {base + "_bucket", base + "_sum", base + "_count"}
-    rules = (ROOT / "conf" / "prometheus-alerts.yml").read_text(encoding="utf-8")
-    dashboard = json.loads((ROOT / "conf" / "grafana-dashboard.json").read_text(encoding="utf-8"))
-    asked = [t["expr"] for p in dashboard["panels"] for t in p.get("targets", [])] + re.findall(r"^\s+expr: (.*)$", rules, re.M)
-    assert len(asked) > 20
-    for expr in asked:
-        for name in re.findall(r"backfill_\w+", expr):
-            assert name in names, (name, expr)
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("promtool is not installed: tools/setup")
-    for command, given in ((["check", "rules", str(ROOT / "conf" / "prometheus-alerts.yml")], None), (["check", "metrics"], text)):
-        done = subprocess.run([promtool, *command], input=given, capture_output=True, text=True, check=False, timeout=60)
-        assert done.returncode == 0, done.stdout + done.stderr

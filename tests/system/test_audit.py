@@ -33,6 +33,7 @@ def test_every_mutating_route(daemon, db):
              ("/api/internal/pause", {"note": "new keys"}, 200), (SCHEDULE, {}, 409), ("/api/internal/resume", None, 200),
              ("/api/internal/months/2024/12/retry", None, 409), ("/api/internal/months/2024/12/cancel", None, 409),
              ("/api/internal/months/2024/12/reset", None, None), ("/api/internal/months/1950/1/reset", None, 404),
+             ("/api/internal/months/retry", {"status": "failed"}, 200),
              ("/api/internal/enrichment/redrive", {"dry_run": True}, 200), ("/api/internal/enrichment/adopt", {"dry_run": True}, 200),
              (HARVEST, {"year": 2024, "month": 11, "dry_run": True}, 202), (SCHEDULE, {"batch_size": 0}, 400),
              (SCHEDULE, b"{", 400), (SCHEDULE, b'{"x":"' + b"y" * 70000 + b'"}', 413)]

@@ -170,3 +170,20 @@ def test_every_route_is_in_the_table():
         short = path.removeprefix("/api/internal")
         last = "/" + path.rpartition("/")[2]
         assert any(f"{p}`" in table for p in (path, short, last)), path
+
+
+def test_the_picture_of_watch_is_what_watch_draws():
+    """The block of tools/capture-watch has two pictures with the headings that watch prints, in its order, and fits a page."""
+    found = re.findall(r"^<!-- watch:begin -->\n```text\n(.*?)```\n<!-- watch:end -->$", README, re.M | re.S)
+    assert len(found) == 1, "the marks of tools/capture-watch"
+    lines = found[0].splitlines()
+    assert len(lines) <= 30 and max(map(len, lines)) <= 100 and lines[0] == "$ backfillctl watch --until-done"
+    source = (ROOT / "tools" / "ctl" / "watch_view.c").read_text(encoding="utf-8")
+    printed = set(re.findall(r'"((?:[A-Za-z]+ )+ *)(?=%|none|not|no|about|the)', source))
+    heads = ["months", "in flight", "books", "queue", "ISBNdb", "cost", "time left", "data"]
+    assert {f"{head:<11}" for head in heads} <= printed
+    assert [line[:11].rstrip() for line in lines if line[:11] in printed] == 2 * heads
+    bars = [re.fullmatch(r"\u2588*\u2591* (\d+\.\d) %  (\d+) of (\d+) months, (\d+) left", line) for line in lines]
+    amid, done = [[float(n) for n in bar.groups()] for bar in bars if bar]
+    assert 0 < amid[0] < done[0] == 100.0 and amid[1] + amid[3] == amid[2] == done[1] == done[2] and done[3] == 0
+    assert re.match(r"working: \d+ months in flight on \d instances?$", lines[1]) and any(re.match("done: ", line) for line in lines)

@@ -173,9 +173,10 @@ def test_curl_seed_backfill_queue(daemon, db):
 @pytest.mark.parametrize("command, first, n", [(DRY_FIVE, (2024, 12), 5), (DRY_2023_JQ, (2023, 12), 2)],
                          ids=["five-months", "2023-with-jq"])
 def test_curl_dry_run(seeded, db, command, first, n):
-    """A dry run answers the document's body to the letter and writes nothing."""
+    """A dry run answers the document's body to the letter, an estimate besides, and writes nothing."""
     before = db.rows("SELECT * FROM backfill_log ORDER BY id")
     answer = json.loads(sh(seeded, command))
+    assert answer.pop("estimate")["basis"]["months"] == 0
     assert_like(DRY, answer)
     assert answer == {**DRY, "batch_size": n, "months_selected": n, "months": newest(*first, n, "pending")}
     assert db.rows("SELECT * FROM backfill_log ORDER BY id") == before

@@ -262,7 +262,7 @@ def test_the_daemon_stays_within_the_unit(daemon, db, tmp_path):
 
 # ---- the manual pages ----
 PAGES = [ROOT / "conf" / "man" / "backfilld.8", ROOT / "conf" / "man" / "provider-sandbox.1",
-         BUILD / "conf" / "man" / "backfilld.ini.5"]
+         BUILD / "conf" / "man" / "backfilld.ini.5", ROOT / "conf" / "man" / "backfillctl.1"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
@@ -280,7 +280,7 @@ def rendered(page):
     return " ".join(re.sub(r".\x08", "", text).split())
 
 
-@pytest.mark.parametrize("page,program", [(PAGES[0], "backfilld"), (PAGES[1], "provider-sandbox")])
+@pytest.mark.parametrize("page,program", [(PAGES[0], "backfilld"), (PAGES[1], "provider-sandbox"), (PAGES[3], "backfillctl")])
 def test_a_manual_page_has_what_the_help_has(page, program):
     """Every option and every command of --help is in the program's page."""
     told = subprocess.run([str(binary(program)), "--help"], capture_output=True, text=True, check=True, timeout=30).stdout
@@ -318,9 +318,11 @@ def test_what_the_package_holds(package):
     """Programs, unit, user, pages and papers where a package has them; the secrets' folder is root's alone."""
     deb, files, _ = package
     held = {f"/{p.relative_to(files)}" for p in files.rglob("*") if not p.is_dir()}
-    for wanted in ("/usr/bin/backfilld", "/usr/bin/provider-sandbox", "/usr/lib/systemd/system/backfilld.service",
+    for wanted in ("/usr/bin/backfilld", "/usr/bin/backfillctl", "/usr/bin/provider-sandbox", "/usr/lib/systemd/system/backfilld.service",
                    "/usr/lib/sysusers.d/backfilld.conf", "/etc/backfilld/backfilld.ini", "/usr/share/man/man8/backfilld.8.gz",
                    "/usr/share/man/man5/backfilld.ini.5.gz", "/usr/share/man/man1/provider-sandbox.1.gz",
+                   "/usr/share/man/man1/backfillctl.1.gz", "/usr/share/bash-completion/completions/backfillctl",
+                   "/usr/share/backfilld/prometheus-alerts.yml", "/usr/share/backfilld/grafana-dashboard.json",
                    "/usr/share/doc/backfilld/copyright", "/usr/share/doc/backfilld/changelog.gz"):
         assert wanted in held, sorted(held)
     assert not [path for path in held if not path.startswith(("/usr/", "/etc/backfilld/")) or "/local/" in path]

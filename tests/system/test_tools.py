@@ -83,6 +83,19 @@ def test_gen_sql_writes_the_statement(tmp_path):
     assert "extern const struct bf_pg_stmt sql_one;" in (tmp_path / "o.h").read_text()
 
 
+def test_gen_sql_inserts_parts(tmp_path):
+    """A part stands in each statement that uses it, of whatever file, and its parameters count."""
+    (tmp_path / "in.sql").write_text("-- name: a\nSELECT $1,\n-- use: p\n-- name: b\n-- use: p\n", encoding="utf-8")
+    (tmp_path / "more.sql").write_text("-- part: p\n1 - $2 -- twice\n", encoding="utf-8")
+    done = run(stand.ROOT / "tools" / "gen_sql.py", tmp_path / "o.c", tmp_path / "o.h", tmp_path / "in.sql", tmp_path / "more.sql")
+    assert done.returncode == 1 and "b: parameters have gaps: $1" in done.stderr
+    (tmp_path / "in.sql").write_text("-- name: a\nSELECT $1,\n-- use: p\n", encoding="utf-8")
+    done = run(stand.ROOT / "tools" / "gen_sql.py", tmp_path / "o.c", tmp_path / "o.h", tmp_path / "in.sql", tmp_path / "more.sql")
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "o.c").read_text()
+    assert "\t\"SELECT $1,\\n\"\n\t\"1 - $2\",\n\t2\n" in text and "sql_p" not in text
+
+
 @pytest.mark.parametrize("text, words", [
     ("-- name: a\nSELECT $2\n", "gaps"),
     ("-- name: a\nSELECT 1; SELECT 2\n", "one statement per name"),
@@ -92,6 +105,9 @@ def test_gen_sql_writes_the_statement(tmp_path):
     ("-- name: A b\nSELECT 1\n", "not a statement name"),
     ("-- name: a\n-- nothing\n", "no text"),
     ("SELECT 1\n", "before the first"),
+    ("-- name: a\nSELECT 1\n-- use: b\n", "no part"),
+    ("-- name: a\nSELECT 1\n-- part: b\nx\n", "nobody uses"),
+    ("-- name: a\n-- use: b\n-- part: b\n-- use: c\n-- part: c\nx\n", "no part"),
 ])
 def test_gen_sql_refuses(tmp_path, text, words):
     """What could only surprise at run time is refused with its line."""

@@ -1,9 +1,10 @@
 """Verify finds every fault that is put in by SQL and nothing in runs that went well, however rough they were; doctor tells what is
 wrong around the program, with what to do about it, and no secret."""
+import concurrent.futures
 import contextlib
 
 from stand import wait_until
-from steps import AIS, FEW, coverage, faults, latency
+from steps import AIS, FEW, coverage, faults, latency, table_held
 
 VERIFY, DOCTOR = "/api/internal/verify", "/api/internal/doctor"
 
@@ -70,6 +71,11 @@ FAULTS = [
      "isbns_resolved", "2024-06"),
     ("books_generated off by one", ["backfill_log"], f"UPDATE backfill_log SET books_generated = books_generated + 1 WHERE {M}",
      "books_generated", "2024-06"),
+    ("books_agreed off by one", ["backfill_log"], f"UPDATE backfill_log SET books_agreed = books_agreed + 1 WHERE {M}",
+     "books_agreed", "2024-06"),
+    ("a book that only one AI named", ["backfill_candidates"],
+     f"UPDATE backfill_candidates SET generated_by = ARRAY['xai'] WHERE id = (SELECT min(id) FROM backfill_candidates WHERE {M}"
+     " AND state <> 'merged' AND cardinality(generated_by) > 1)", "books_agreed", "2024-06"),
     ("isbns_queued off by one", ["backfill_log"], f"UPDATE backfill_log SET isbns_queued = isbns_queued - 1 WHERE {M}",
      "isbns_queued", "2024-06"),
     ("a false rate", ["backfill_log"], f"UPDATE backfill_log SET resolution_rate = 12.34 WHERE {M}", "resolution_rate", "2024-06"),
@@ -170,6 +176,70 @@ def test_every_fault_is_found_and_nothing_in_a_clean_run(daemon, db):
     assert named["findings"][0]["subject"] == "2023-01"
 
 
+def test_twenty_looks_at_a_living_database(daemon, db, sandbox):
+    """While two instances work on months and on the queue, twenty looks in a row, from both, find nothing, see months and rows of every
+    state between them, and hold no work up: all months complete at their first attempt."""
+    latency(sandbox, AIS, 400)
+    one, two = daemon(FEW), daemon(FEW)
+    one.seed(2023, 2024)
+    one.schedule(batch_size=12)
+    two.schedule(batch_size=12)
+    states = set()
+    for n in range(20):
+        states |= set(db.statuses())
+        found = verify((one, two)[n % 2])
+        assert found["findings"] == [], found["findings"]
+        assert found["checked"]["coverage"] == 24
+    assert {"processing", "completed"} <= states, "no month was alive meanwhile"
+    wait_until(lambda: db.statuses() == {"completed": 24}, 120, "24 months completed")
+    assert db.value("SELECT sum(retry_count) FROM backfill_log") == 0
+    wait_queue(db)
+    assert verify(one)["findings"] == []
+    sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'backfilld verify'"
+    wait_until(lambda: db.value(sessions) == 0, 10, "the looks' own sessions are gone")
+
+
+def test_every_month_of_a_range_has_one_outcome(daemon, db, sandbox):
+    """Of a range of which some months fail and some are never run, each month is in one state, `coverage` has looked at all, and what
+    was billed is what is logged, for each provider that counts."""
+    d = daemon(FEW)
+    d.seed(2023, 2024)
+    d.schedule(batch_size=4)
+    wait_until(lambda: db.statuses().get("completed") == 4, 60, "four months")
+    faults(sandbox, AIS, refusal=1)
+    d.schedule(batch_size=2)
+    wait_until(lambda: db.statuses().get("failed") == 2, 90, "two failed")
+    wait_queue(db)
+    found = verify(d, "?year_start=2023&year_end=2024")
+    assert found["findings"] == [] and found["checked"]["coverage"] == 24
+    assert db.statuses() == {"completed": 4, "failed": 2, "pending": 18}
+    for name in AIS + ("isbndb",):
+        used = db.value("SELECT sum(used) FROM api_quota WHERE provider = %s", name)
+        rows = db.value(f"SELECT sum({name}_calls) FROM backfill_log")
+        assert used == db.value("SELECT sum(units) FROM api_usage WHERE provider = %s", name), name
+        assert rows == db.value("SELECT sum(units) FROM api_usage WHERE provider = %s AND month > 0", name), name
+        assert rows > 0
+
+
+def test_a_look_that_waits_holds_nobody_up(daemon, db):
+    """While a look waits for a table that somebody has locked, months are worked on although there is one connection only, and a second
+    look is refused; when the lock goes the first one answers."""
+    d = daemon({**FEW, "database": {"connections": 1}, "enrichment": {"enabled": False}})
+    d.seed(2024, 2024)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        with table_held(db, "enriched_authors", "ACCESS EXCLUSIVE"):
+            first = pool.submit(verify, d)
+            wait_until(lambda: db.value("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'enriched_authors'::regclass"), 30, "the look waits")
+            second = d.get(VERIFY)
+            assert second.status == 503 and "under way" in second.json["error"] and second.headers["Retry-After"]
+            assert d.get(DOCTOR).status == 200
+            d.schedule(batch_size=1)
+            wait_until(lambda: db.month(2024, 12)["stage"] == "saving", 30, "a month goes on as far as it can")
+        assert first.result(60)["checked"]["coverage"] == 12
+    wait_until(lambda: db.statuses().get("completed") == 1, 60, "the month completed")
+    assert verify(d)["findings"] == []
+
+
 def test_totals_are_true_and_findings_bounded(daemon, db):
     """Of two thousand faults 500 come out, errors before warnings, and all are counted."""
     d = daemon({"scheduler": {"year_start": 1900, "year_end": 2100}})
@@ -252,6 +322,7 @@ def test_the_doctor_finds_what_is_wrong(daemon, db, tmp_path):
     assert d.get(DOCTOR).json["checked"]["indexes"] > 30
     secret.chmod(0o644)
     db.execute("DROP INDEX enriched_editions_work")
+    db.execute("ALTER TABLE enriched_works DROP COLUMN librarything_ids")
     db.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'backfill_events_at'::regclass")
     db.execute("ALTER TABLE backfill_events SET (autovacuum_enabled = false)")
     db.execute("INSERT INTO provider_state (provider, kind, closed_until, reason) VALUES ('wikidata', 'circuit', now() + interval '1 h',"
@@ -259,6 +330,7 @@ def test_the_doctor_finds_what_is_wrong(daemon, db, tmp_path):
     db.execute("UPDATE backfill_instances SET version = '0.9'")
     found = doctor(d)
     for key, word in ((("indexes", "enriched_editions_work"), "CREATE INDEX"), (("indexes", "backfill_events_at"), "DROP INDEX"),
+                      (("columns", "enriched_works.librarything_ids"), "add it as its migration does"),
                       (("files", "provider.gemini.api_key_file"), "chmod 600"), (("autovacuum", "backfill_events"), "RESET"),
                       (("circuits", "wikidata"), "curl"), (("instances", d.instance), "Upgrade")):
         assert word in found[key]["remedy"] and found[key]["text"], (key, found.get(key))
@@ -281,3 +353,31 @@ def test_the_doctor_reads_the_configuration(daemon, db):
                 ("configuration", "open_library"), ("keys", "gemini")):
         assert found[key]["remedy"], key
     assert found[("keys", "gemini")]["severity"] == "error"
+
+
+def test_the_doctor_looks_at_the_server(daemon, db, sandbox, pg):
+    """Settings of the server, its extension and locale, a provider whose key is refused, a pause: healthy, then sick, with remedies."""
+    d = daemon({"daemon": {"instance": "sick"}, "enrichment": {"enabled": False}})
+    sick = [("server", "track_counts"), ("extension", "pg_trgm"), ("providers", "gemini"),
+            ("sessions", "pause")]
+    healthy = doctor(d)
+    assert not set(sick) & set(healthy) and ("locale", "C") not in healthy, healthy
+    checked = d.get(DOCTOR).json["checked"]
+    for check in ("schema", "columns", "indexes", "extension", "locale", "server", "autovacuum", "transactions", "instances", "clock",
+                  "files", "configuration", "keys", "providers", "queue", "sessions"):
+        assert checked[check] > 0, (check, checked)
+    db.execute("UPDATE pg_extension SET extname = 'gone' WHERE extname = 'pg_trgm'")
+    db.execute(f'ALTER DATABASE "{db.name}" SET track_counts = off')
+    faults(sandbox, AIS, _401=1)
+    d.seed(2024, 2024)
+    d.schedule(batch_size=1)
+    d.post("/api/internal/pause", {"note": "surgery"})
+    wait_until(lambda: {("providers", "gemini"), ("sessions", "pause")} <= set(doctor(d)), 30, "refused and paused")
+    # new sessions have the settings
+    db.rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'backfilld'")
+    wait_until(lambda: d.get(DOCTOR).status == 200 and not set(sick) - set(doctor(d)), 30, "all sick", every=1)
+    found = doctor(d)
+    assert found[("providers", "gemini")]["severity"] == "error" and "reload" in found[("providers", "gemini")]["remedy"]
+    assert "surgery" in found[("sessions", "pause")]["text"] and "resume" in found[("sessions", "pause")]["remedy"]
+    assert "CREATE EXTENSION" in found[("extension", "pg_trgm")]["remedy"]
+    assert found[("server", "track_counts")]["severity"] == "error"

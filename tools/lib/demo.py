@@ -38,7 +38,7 @@ class Demo:
         self.tty = sys.stdout.isatty()
         self.folder = None
         self.started = []
-        self.cluster = self.sandbox = self.daemon = None
+        self.cluster = self.sandbox = self.daemon = self.secret_file = None
         self.secret = secrets.token_hex(16)
         self.began = time.monotonic()
 
@@ -61,7 +61,7 @@ class Demo:
     def build(self):
         """Compiles the programs the demo needs into build/ ($BF_BUILD); the output appears only when that fails."""
         folder = BUILD
-        steps = [["meson", "compile", "-C", str(folder), "backfilld", "provider-sandbox"]]
+        steps = [["meson", "compile", "-C", str(folder), "backfilld", "backfillctl", "provider-sandbox"]]
         if not (folder / "build.ninja").exists():
             steps.insert(0, ["meson", "setup", str(folder)])
         env = dict(os.environ, LC_ALL="C.UTF-8")
@@ -94,6 +94,7 @@ class Demo:
         self.daemon = stand.Daemon(ini, log, listen, self.secret, env, build=BUILD)
         self.started.append(("backfilld", self.daemon.stop))
         self.daemon.wait_ready()
+        self.secret_file = self.make_secret_file()
 
     def write_ini(self, listen):
         """The demo's configuration: the sample's values where it matters, quick where only waiting would be shown."""
@@ -132,7 +133,7 @@ class Demo:
         if self.options.keep is None:
             shutil.rmtree(self.folder, ignore_errors=True)
         else:
-            print(f"kept: {self.folder} (database in pg/, backfilld.ini, backfilld.log, sandbox.log)")
+            print(f"kept: {self.folder} (database in pg/, backfilld.ini, backfilld.log, sandbox.log, secret)")
 
     # ---- the backfill ----
 
@@ -300,8 +301,18 @@ class Demo:
         if failed > FAILED_SHARE_MAX * ended:
             yield f"{failed} of {ended} items failed"
 
+    def make_secret_file(self):
+        """The secret where backfillctl takes it from: for its owner's eyes, and on no command line."""
+        path = self.folder / "secret"
+        path.touch(mode=0o600)
+        path.write_text(self.secret + "\n", encoding="ascii")
+        return path
+
     def address(self):
-        print(f"\n    interface  {self.daemon.url}/\n    secret     {self.secret}\n", flush=True)
+        ctl = stand.binary("backfillctl", BUILD)
+        ctl = ctl.relative_to(Path.cwd()) if ctl.is_relative_to(Path.cwd()) else ctl
+        print(f"\n    dashboard  {self.daemon.url}/\n    secret     {self.secret}\n"
+              f"    terminal   {ctl} --url {self.daemon.url} --secret-file {self.secret_file} watch\n", flush=True)
 
     def run(self):
         """The whole demo; its exit status."""

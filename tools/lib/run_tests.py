@@ -16,6 +16,8 @@ import xml.etree.ElementTree as ElementTree
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import browser_tests
+import node_packages
 import throwaway_pg
 from stand import ROOT
 
@@ -25,6 +27,7 @@ CLANG = ROOT / "build-clang"
 LOGS = BUILD / "test-logs"
 SHOWN_LINES = 80
 STEP_TIMEOUT_S = 900
+BROWSER_TIMEOUT_S = 240     # for one file of tests/browser
 SANITIZERS = {
     "ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1",
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
@@ -246,10 +249,37 @@ def count_pytest(steps, name, log, status, none_is_fine):
     return failed
 
 
+def browser(steps, build, conninfo):
+    """Runs the tests of the dashboard in Chromium and counts them."""
+    log, started = steps.begin("dashboard in a browser")
+    counts, env = steps.counts, {"BF_BUILD": str(build), "BF_TEST_CONNINFO": conninfo}
+    before, bad = (counts.passed, counts.failed), []
+    try:
+        for path, one, status, found in browser_tests.run_all(lambda argv, log: run(argv, log, env, BROWSER_TIMEOUT_S), LOGS):
+            for name, how in found:
+                if how == "skipped":
+                    counts.skipped.append(f"{path.stem}: {name}")
+                else:
+                    counts.add(how == "passed", f"{path.stem}: {name}")
+            failed = sum(how == "failed" for _, how in found)
+            if (status != 0 and not failed) or not found:
+                counts.add(False, f"{path.stem}: ended with {status}")
+            if status != 0 or not found:
+                bad.append(one)
+    except node_packages.NodeError as problem:
+        log.write_text(f"{problem}\n", encoding="utf-8")
+        counts.add(False, "dashboard in a browser")
+        bad.append(log)
+    steps.end(started, f"{counts.passed - before[0]} passed, {counts.failed - before[1]} failed")
+    for one in bad:
+        show(one, 2 * SHOWN_LINES)
+
+
 def arguments(argv):
     p = argparse.ArgumentParser(prog="tools/test", description="Builds and runs every test; the last line has the counts.")
     p.add_argument("--fast", action="store_true", help="gcc build only: no clang, no sanitizers, no slow tests")
     p.add_argument("-k", metavar="EXPR", help="only the system tests that match (pytest -k), on the gcc build")
+    p.add_argument("--browser", action="store_true", help="only the dashboard's tests in Chromium, on the gcc build")
     p.add_argument("-x", action="store_true", help="stop the system tests at the first failure")
     return p.parse_args(argv)
 
@@ -261,6 +291,10 @@ def test_all(options, steps, cluster):
     system += ["-x"] if options.x else []
     full = not options.fast and not options.k
     built = steps.build("build with gcc", BUILD)
+    if options.browser:
+        if built:
+            browser(steps, BUILD, conninfo)
+        return
     if not options.k:
         steps.check("check rooms", ["tools/check-rooms"])
         steps.check("check house", ["tools/check-house"])
@@ -282,6 +316,8 @@ def test_all(options, steps, cluster):
     pytests(steps, "several daemons", ["-m", marks, *system], BUILD, conninfo, False, CROWDS)
     pytests(steps, "the rate, measured alone", ["-m", marks, *system], BUILD, conninfo, False, [[RATE]])
     pytests(steps, "system tests", ["-m", marks, *system], BUILD, conninfo, False, lanes())
+    if full:
+        browser(steps, BUILD, conninfo)
     if asan:
         pytests(steps, "system tests, sanitized", ["-m", "asan", *system], ASAN, conninfo, True)
     if full:
