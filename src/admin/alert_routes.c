@@ -2,7 +2,6 @@
  * alert_routes: the alerts, open ones first. PostgreSQL writes the JSON.
  */
 #include "handlers.h"
-#include <string.h>
 
 #define LIMIT_MAX 1000
 
@@ -15,17 +14,6 @@ const struct body_field alert_routes_query[] = {
 	BODY_END,
 };
 
-static void on_alerts(void *ctx, const struct bf_error *err, const char *json)
-{
-	struct request *rq = ctx;
-
-	rq->op = NULL;
-	if (err != NULL)
-		reply_store_error(rq, err);
-	else
-		reply_json(rq, 200, json != NULL ? json : "{}", json != NULL ? strlen(json) : 2);
-}
-
 /* GET /api/internal/alerts */
 void alert_routes_list(struct request *rq)
 {
@@ -34,5 +22,5 @@ void alert_routes_list(struct request *rq)
 
 	handlers_query(rq, &ask, &problems);
 	if (!handlers_refuse(rq, &problems) && !handlers_database_away(rq))
-		rq->op = bf_store_alerts_json(rq->admin->parts.store, ask.limit, on_alerts, rq);
+		rq->op = bf_store_alerts_json(rq->admin->parts.store, ask.limit, handlers_show, rq);
 }

@@ -138,8 +138,8 @@ void audit_begin(struct request *rq)
 		evhttp_connection_get_peer(connection, &address, &port);
 	call->address = bf_arena_strdup(rq->arena, address);
 	if (agent != NULL)
-		call->user_agent = bf_arena_strndup(rq->arena, agent,
-			bf_utf8_cut(agent, strlen(agent), USER_AGENT_BYTES));
+		call->user_agent = bf_arena_strndup(
+			rq->arena, agent, bf_utf8_cut(agent, strlen(agent), USER_AGENT_BYTES));
 	rq->audit = call;
 }
 
@@ -218,17 +218,6 @@ void audit_end(struct request *rq, int status)
 }
 
 /* ---- what was written ---- */
-static void on_list(void *ctx, const struct bf_error *err, const char *json)
-{
-	struct request *rq = ctx;
-
-	rq->op = NULL;
-	if (err != NULL)
-		reply_store_error(rq, err);
-	else
-		reply_json(rq, 200, json != NULL ? json : "{}", json != NULL ? strlen(json) : 2);
-}
-
 struct audit_ask {
 	struct bf_audit_filter filter;
 	const char *before;
@@ -237,8 +226,8 @@ struct audit_ask {
 const struct body_field audit_query[] = {
 	BODY_INT_FIELD("limit", 1, PAGE_MAX, struct audit_ask, limit, .preset = "100",
 		.help = "rows of a page"),
-	BODY_STR_FIELD("before", 1, QUERY_ID_DIGITS, struct audit_ask, before, .pattern = "^0*[1-9][0-9]*$",
-		.help = "the `next` of the page before"),
+	BODY_STR_FIELD("before", 1, QUERY_ID_DIGITS, struct audit_ask, before,
+		.pattern = "^0*[1-9][0-9]*$", .help = "the `next` of the page before"),
 	BODY_STR_FIELD("operator", 1, AUDIT_OPERATOR_CHARS, struct audit_ask, filter.operator_name,
 		.help = "only what this one asked for"),
 	BODY_STR_FIELD("path", 1, PATH_CHARS, struct audit_ask, filter.path,
@@ -258,5 +247,5 @@ void audit_list(struct request *rq)
 		body_problem(&problems, "before", "must be the `next` of an answer");
 	if (!handlers_refuse(rq, &problems) && !handlers_database_away(rq))
 		rq->op = bf_store_audit_json(rq->admin->parts.store, &ask.filter, ask.limit,
-			before_id, on_list, rq);
+			before_id, handlers_show, rq);
 }

@@ -21,15 +21,16 @@ struct items_ask {
 	int limit;
 	bool dry_run;
 };
-#define FILTER_FIELDS                                                                               \
-	BODY_STR_FIELD("reason", 1, REASON_CHARS, struct items_ask, filter.reason,                  \
-		.help = "part of an item's error_message"),                                         \
-	BODY_ENUM_FIELD("provider", bf_provider_names, BF_NPROVIDERS, struct items_ask,             \
-		filter.provider, .help = "the provider that the item waits for, or that was asked"),       \
-	BODY_INT_FIELD("year", YEAR_MIN, YEAR_MAX, struct items_ask, filter.year,                   \
-		.help = "of the month that queued the item"),                                       \
-	BODY_INT_FIELD("month", 1, 12, struct items_ask, filter.month,                              \
-		.help = "of the month that queued the item")
+#define FILTER_FIELDS                                                                           \
+	BODY_STR_FIELD("reason", 1, REASON_CHARS, struct items_ask, filter.reason,              \
+		.help = "part of an item's error_message"),                                     \
+		BODY_ENUM_FIELD("provider", bf_provider_names, BF_NPROVIDERS, struct items_ask, \
+			filter.provider,                                                        \
+			.help = "the provider that the item waits for, or that was asked"),     \
+		BODY_INT_FIELD("year", YEAR_MIN, YEAR_MAX, struct items_ask, filter.year,       \
+			.help = "of the month that queued the item"),                           \
+		BODY_INT_FIELD("month", 1, 12, struct items_ask, filter.month,                  \
+			.help = "of the month that queued the item")
 const struct body_field enrichment_routes_list_query[] = {
 	BODY_ENUM_FIELD("status", statuses, BF_COUNT(statuses), struct items_ask, filter.status,
 		.help = "only items of this status"),
@@ -51,7 +52,8 @@ const struct body_field enrichment_routes_redrive_body[] = {
 const struct body_field enrichment_routes_adopt_body[] = {
 	BODY_INT_FIELD("limit", 1, CHANGE_MAX, struct items_ask, limit, .preset = "10000",
 		.help = "how many items at most, oldest first"),
-	BODY_BOOL_FIELD("dry_run", struct items_ask, dry_run, .preset = "false", .help = "only count"),
+	BODY_BOOL_FIELD(
+		"dry_run", struct items_ask, dry_run, .preset = "false", .help = "only count"),
 	BODY_END,
 };
 
@@ -130,20 +132,8 @@ void enrichment_routes_list(struct request *rq)
 	handlers_query(rq, &ask, &problems);
 	check_after(ask.after, &problems);
 	if (!handlers_refuse(rq, &problems) && !handlers_database_away(rq))
-		rq->op = bf_store_items_json(rq->admin->parts.store, &ask.filter, ask.limit,
-			ask.after, on_items, rq);
-}
-
-/* What was changed, or would have been. */
-static void on_changed(void *ctx, const struct bf_error *err, const char *json)
-{
-	struct request *rq = ctx;
-
-	rq->op = NULL;
-	if (err != NULL)
-		reply_store_error(rq, err);
-	else
-		reply_json(rq, 200, json != NULL ? json : "{}", json != NULL ? strlen(json) : 2);
+		rq->op = bf_store_items_json(
+			rq->admin->parts.store, &ask.filter, ask.limit, ask.after, on_items, rq);
 }
 
 /* POST /api/internal/enrichment/redrive */
@@ -153,7 +143,7 @@ void enrichment_routes_redrive(struct request *rq)
 
 	if (handlers_body(rq, &ask) && !handlers_database_away(rq))
 		rq->op = bf_store_redrive(rq->admin->parts.store, &ask.filter, ask.dry_run,
-			ask.limit, on_changed, rq);
+			ask.limit, handlers_show, rq);
 }
 
 /* POST /api/internal/enrichment/adopt */
@@ -163,5 +153,5 @@ void enrichment_routes_adopt(struct request *rq)
 
 	if (handlers_body(rq, &ask) && !handlers_database_away(rq))
 		rq->op = bf_store_adopt(rq->admin->parts.store, ask.dry_run, ask.limit,
-			rq->admin->config->enrichment.max_attempts, on_changed, rq);
+			rq->admin->config->enrichment.max_attempts, handlers_show, rq);
 }

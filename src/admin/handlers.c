@@ -2,6 +2,7 @@
  * handlers: what the handlers have in common.
  */
 #include "handlers.h"
+#include <string.h>
 #include "query.h"
 #include <event2/buffer.h>
 #include <event2/http.h>
@@ -47,4 +48,18 @@ bool handlers_database_away(struct request *rq)
 		return false;
 	reply_unavailable(rq, 5, "The database is not available");
 	return true;
+}
+
+/* Passes a view's JSON on; none means that there is no such thing. */
+void handlers_show(void *ctx, const struct bf_error *err, const char *json)
+{
+	struct request *rq = ctx;
+
+	rq->op = NULL;
+	if (err != NULL)
+		reply_store_error(rq, err);
+	else if (json == NULL)
+		reply_error(rq, 404, "Not found: %s", rq->path);
+	else
+		reply_json(rq, 200, json, strlen(json));
 }

@@ -70,6 +70,8 @@ bool handlers_body(struct request *, void *into);
 void handlers_query(struct request *, void *into, struct body_problems *);
 /* True, and answered, when there is a problem. */
 bool handlers_refuse(struct request *, struct body_problems *);
+/* Completes a question whose answer is JSON as the store made it; none (NULL) is 404. */
+void handlers_show(void *ctx, const struct bf_error *, const char *json);
 /* True, and answered 503, when the database is away. */
 bool handlers_database_away(struct request *);
 #endif

@@ -5,47 +5,34 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Passes a view's JSON on; none means that there is no such thing. */
-static void on_view(void *ctx, const struct bf_error *err, const char *json)
-{
-	struct request *rq = ctx;
-
-	rq->op = NULL;
-	if (err != NULL)
-		reply_store_error(rq, err);
-	else if (json == NULL)
-		reply_error(rq, 404, "Not found: %s", rq->path);
-	else
-		reply_json(rq, 200, json, strlen(json));
-}
-
 /* GET /api/internal/backfill-stats */
 void view_routes_stats(struct request *rq)
 {
 	if (!handlers_database_away(rq))
-		rq->op = bf_store_stats_json(rq->admin->parts.store, on_view, rq);
+		rq->op = bf_store_stats_json(rq->admin->parts.store, handlers_show, rq);
 }
 
 /* GET /api/internal/months */
 void view_routes_months(struct request *rq)
 {
 	if (!handlers_database_away(rq))
-		rq->op = bf_store_months_json(rq->admin->parts.store, on_view, rq);
+		rq->op = bf_store_months_json(rq->admin->parts.store, handlers_show, rq);
 }
 
 /* GET /api/internal/months/{y}/{m} */
 void view_routes_month(struct request *rq)
 {
 	if (!handlers_database_away(rq))
-		rq->op = bf_store_month_json(
-			rq->admin->parts.store, rq->params.year, rq->params.month, on_view, rq);
+		rq->op = bf_store_month_json(rq->admin->parts.store, rq->params.year,
+			rq->params.month, handlers_show, rq);
 }
 
 /* GET /api/harvest/backfill/status/{job_id} */
 void view_routes_job(struct request *rq)
 {
 	if (!handlers_database_away(rq))
-		rq->op = bf_store_job_json(rq->admin->parts.store, rq->params.job_id, on_view, rq);
+		rq->op = bf_store_job_json(
+			rq->admin->parts.store, rq->params.job_id, handlers_show, rq);
 }
 
 /* GET /api/quota/status */
@@ -59,7 +46,7 @@ void view_routes_quota(struct request *rq)
 		limits.daily_limit[id] = bf_provider_daily_limit(
 			rq->admin->parts.providers, (enum bf_provider_id)id, &limits.reserve[id]);
 	}
-	rq->op = bf_store_quota_json(rq->admin->parts.store, &limits, on_view, rq);
+	rq->op = bf_store_quota_json(rq->admin->parts.store, &limits, handlers_show, rq);
 }
 
 struct config_walk {

@@ -107,10 +107,4 @@ WITH wanted AS MATERIALIZED (
 SELECT c.chk, c.checked, t.errors, t.warnings, f.severity, f.subject, f.text, f.remedy,
 	(extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS db_wall_us
 FROM checks c
-CROSS JOIN LATERAL (
-	SELECT count(*) FILTER (WHERE severity = 'error') AS errors,
-		count(*) FILTER (WHERE severity = 'warning') AS warnings
-	FROM found WHERE chk = c.chk) AS t
-LEFT JOIN LATERAL (
-	SELECT * FROM found WHERE chk = c.chk ORDER BY severity, subject, text LIMIT 500) AS f ON true
-ORDER BY c.chk, f.severity, f.subject, f.text
+-- use: findings

@@ -6,16 +6,8 @@ SELECT greatest(c.events_pruned, coalesce((SELECT max(id) FROM backfill_events),
 	c.events_pruned AS pruned
 FROM backfill_control c
 
--- Events after $1 up to $2, in order: at most $3 of them and not many more than $4 bytes. `found` is
--- how many there were before the bytes were counted.
--- name: events_page
-SELECT id, year, month, event, json, found
-FROM (
-	SELECT e.id, e.year, e.month, e.event, j.json, count(*) OVER () AS found,
-		sum(octet_length(j.json)) OVER (ORDER BY e.id) - octet_length(j.json) AS bytes
-	FROM (
-		SELECT * FROM backfill_events WHERE id > $1::bigint AND id <= $2::bigint
-		ORDER BY id LIMIT $3::int) AS e
+-- What a page of events e shows of each, within $4 bytes.
+-- part: event_lines
 	CROSS JOIN LATERAL (
 		SELECT json_build_object('id', e.id, 'at', to_char(e.at AT TIME ZONE 'UTC',
 				'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), 'year', e.year, 'month', e.month,
@@ -27,6 +19,18 @@ FROM (
 WHERE bytes < $4::bigint
 ORDER BY id
 
+-- Events after $1 up to $2, in order: at most $3 of them and not many more than $4 bytes. `found` is
+-- how many there were before the bytes were counted.
+-- name: events_page
+SELECT id, year, month, event, json, found
+FROM (
+	SELECT e.id, e.year, e.month, e.event, j.json, count(*) OVER () AS found,
+		sum(octet_length(j.json)) OVER (ORDER BY e.id) - octet_length(j.json) AS bytes
+	FROM (
+		SELECT * FROM backfill_events WHERE id > $1::bigint AND id <= $2::bigint
+		ORDER BY id LIMIT $3::int) AS e
+	-- use: event_lines
+
 -- The same for one year ($5), and the months $6 to $7 of it.
 -- name: events_page_of
 SELECT id, year, month, event, json, found
@@ -37,16 +41,7 @@ FROM (
 		SELECT * FROM backfill_events WHERE id > $1::bigint AND id <= $2::bigint
 			AND year = $5::int AND month BETWEEN $6::int AND $7::int
 		ORDER BY id LIMIT $3::int) AS e
-	CROSS JOIN LATERAL (
-		SELECT json_build_object('id', e.id, 'at', to_char(e.at AT TIME ZONE 'UTC',
-				'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), 'year', e.year, 'month', e.month,
-			'from', e.from_stage, 'to', e.to_stage, 'event', e.event, 'instance',
-			e.instance, 'job_id', e.job_id, 'fence', e.fence, 'step', e.step, 'detail',
-			CASE WHEN octet_length(e.detail::text) > 32768 THEN jsonb_build_object(
-				'omitted_bytes', octet_length(e.detail::text))
-				ELSE e.detail END)::text AS json) AS j) AS p
-WHERE bytes < $4::bigint
-ORDER BY id
+	-- use: event_lines
 
 -- The time of a call is told by its age: rows may have waited while the database was away, and the
 -- clock that counts is the database's.

@@ -4,6 +4,16 @@
 -- moving. $1 and $2 are the years asked for, $3 whether somebody named them: else only the years that
 -- have rows count.
 
+-- A row for each finding of a check, the totals of the check beside it.
+-- part: findings
+CROSS JOIN LATERAL (
+	SELECT count(*) FILTER (WHERE severity = 'error') AS errors,
+		count(*) FILTER (WHERE severity = 'warning') AS warnings
+	FROM found WHERE chk = c.chk) AS t
+LEFT JOIN LATERAL (
+	SELECT * FROM found WHERE chk = c.chk ORDER BY severity, subject, text LIMIT 500) AS f ON true
+ORDER BY c.chk, f.severity, f.subject, f.text
+
 -- The rows themselves. What was never seeded is not missing, unless the years were named.
 -- name: verify_months
 WITH bounds AS MATERIALIZED (
@@ -94,13 +104,7 @@ WITH bounds AS MATERIALIZED (
 SELECT c.chk, c.checked, t.errors, t.warnings, f.severity, f.subject, f.text, c.remedy,
 	(SELECT low FROM bounds) AS low, (SELECT high FROM bounds) AS high
 FROM checks c
-CROSS JOIN LATERAL (
-	SELECT count(*) FILTER (WHERE severity = 'error') AS errors,
-		count(*) FILTER (WHERE severity = 'warning') AS warnings
-	FROM found WHERE chk = c.chk) AS t
-LEFT JOIN LATERAL (
-	SELECT * FROM found WHERE chk = c.chk ORDER BY severity, subject, text LIMIT 500) AS f ON true
-ORDER BY c.chk, f.severity, f.subject, f.text
+-- use: findings
 
 -- A month's books, and its figures against them. A month that an older program completed kept none.
 -- name: verify_books
@@ -227,13 +231,7 @@ WITH months AS MATERIALIZED (
 )
 SELECT c.chk, c.checked, t.errors, t.warnings, f.severity, f.subject, f.text, c.remedy
 FROM checks c
-CROSS JOIN LATERAL (
-	SELECT count(*) FILTER (WHERE severity = 'error') AS errors,
-		count(*) FILTER (WHERE severity = 'warning') AS warnings
-	FROM found WHERE chk = c.chk) AS t
-LEFT JOIN LATERAL (
-	SELECT * FROM found WHERE chk = c.chk ORDER BY severity, subject, text LIMIT 500) AS f ON true
-ORDER BY c.chk, f.severity, f.subject, f.text
+-- use: findings
 
 -- The transitions, and what they say of the figures. Within a fence steps go 1, 2, 3; fences go up one
 -- by one. Events older than $3 are thrown away (an operator's later): of a month that old the beginning
@@ -360,13 +358,7 @@ WITH months AS MATERIALIZED (
 )
 SELECT c.chk, c.checked, t.errors, t.warnings, f.severity, f.subject, f.text, c.remedy
 FROM checks c
-CROSS JOIN LATERAL (
-	SELECT count(*) FILTER (WHERE severity = 'error') AS errors,
-		count(*) FILTER (WHERE severity = 'warning') AS warnings
-	FROM found WHERE chk = c.chk) AS t
-LEFT JOIN LATERAL (
-	SELECT * FROM found WHERE chk = c.chk ORDER BY severity, subject, text LIMIT 500) AS f ON true
-ORDER BY c.chk, f.severity, f.subject, f.text
+-- use: findings
 
 -- The queue and the quota. A unit reserved before midnight and sent after it is used of one day and
 -- logged on the next: what a day has too little, the day before has too much. Only of the paid providers
@@ -447,13 +439,7 @@ WITH ours AS MATERIALIZED (
 )
 SELECT c.chk, c.checked, t.errors, t.warnings, f.severity, f.subject, f.text, c.remedy
 FROM checks c
-CROSS JOIN LATERAL (
-	SELECT count(*) FILTER (WHERE severity = 'error') AS errors,
-		count(*) FILTER (WHERE severity = 'warning') AS warnings
-	FROM found WHERE chk = c.chk) AS t
-LEFT JOIN LATERAL (
-	SELECT * FROM found WHERE chk = c.chk ORDER BY severity, subject, text LIMIT 500) AS f ON true
-ORDER BY c.chk, f.severity, f.subject, f.text
+-- use: findings
 
 -- The catalogue: only works and authors that the years' books lead to, by index; all synthetic works, of
 -- which there is an index; all authors while they are few.
@@ -495,10 +481,4 @@ WITH few AS MATERIALIZED (
 )
 SELECT c.chk, c.checked, t.errors, t.warnings, f.severity, f.subject, f.text, c.remedy
 FROM checks c
-CROSS JOIN LATERAL (
-	SELECT count(*) FILTER (WHERE severity = 'error') AS errors,
-		count(*) FILTER (WHERE severity = 'warning') AS warnings
-	FROM found WHERE chk = c.chk) AS t
-LEFT JOIN LATERAL (
-	SELECT * FROM found WHERE chk = c.chk ORDER BY severity, subject, text LIMIT 500) AS f ON true
-ORDER BY c.chk, f.severity, f.subject, f.text
+-- use: findings
