@@ -548,7 +548,7 @@ def test_harvest_of_the_next_month_in_order(daemon, db):
 def test_harvest_of_a_month_in_flight_or_done(daemon, db, sandbox):
     """409 while in flight, 409 when completed, and nothing is spent for asking."""
     latency(sandbox, AIS, 1000)
-    d = daemon(FEW)
+    d = daemon({**FEW, **MONTHS_ALONE})
     harvest(d, year=2024, month=2)
     answer = d.post("/api/harvest/backfill", {"year": 2024, "month": 2})
     assert answer.status == 409 and "in flight" in answer.json["error"]
