@@ -107,8 +107,9 @@ static void refused(struct month *m, const struct bf_error *err)
 	}
 	m->move = NULL;
 	m->n_queue = 0;
-	month_fail(m, month_state_name(m->state), false, "writing %s: %s",
-		month_event_name(m->move_event), err->text);
+	/* not yet begun again: it goes on another time where the stored stage says */
+	month_fail(m, m->state == MONTH_CLAIMED ? m->row.stage : month_state_name(m->state), false,
+		"writing %s: %s", month_event_name(m->move_event), err->text);
 }
 
 static void written(void *ctx, const struct bf_error *err, enum bf_store_outcome outcome)

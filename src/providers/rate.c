@@ -42,8 +42,9 @@ uint64_t rate_next_us(const struct rate *r, uint64_t now_us)
 			due = r->last_due_us + width;
 		return due;
 	}
-	if (due <= r->last_due_us)
-		due = r->last_due_us + 1;
+	/* Own slots lie two widths apart or more: a nearer one is the last one over again, moved by a better clock estimate. */
+	if (r->last_due_us && due < r->last_due_us + width)
+		due = r->last_due_us + width;
 	return own_slot(r, due, width);
 }
 

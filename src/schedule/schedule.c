@@ -198,8 +198,9 @@ void bf_schedule_locks_down(struct bf_schedule *s)
 	if (s->enrich)
 		bf_enrich_locks_down(s->enrich);
 	bf_op_cancel(s->hello_op);
+	bf_op_cancel(s->hello_timer); /* the next session greets at once */
 	bf_op_cancel(s->relock_op);
-	s->hello_op = s->relock_op = NULL;
+	s->hello_op = s->hello_timer = s->relock_op = NULL;
 	pulse_stop(s);
 }
 
