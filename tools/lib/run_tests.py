@@ -188,13 +188,17 @@ def meson_tests(steps, name, folder, arguments, conninfo, jobs=2):
         show(log)
 
 
-# Several daemons at once, in two lanes; but the rate is measured alone, on a calm machine. The others mostly wait: three lanes.
+# Several daemons at once, in two lanes, beside them one that mostly waits; but the rate is measured alone, on a calm machine.
 TOGETHER = "tests/system/test_together.py"
 TOGETHER_TOO = "tests/system/test_enrichment_together.py"
+PATIENT = "tests/system/test_alerts_run.py"
 KILLS, RATE = f"{TOGETHER}::test_thirty_kills", f"{TOGETHER}::test_the_rate_holds_over_two_daemons"
-CROWDS = [[KILLS], [TOGETHER_TOO, TOGETHER, f"--deselect={KILLS}", f"--deselect={RATE}"]]
-LANES = [["test_months.py", "test_tools.py", "test_service.py"],
-         ["test_resolution.py", "test_generation.py", "test_quota.py", "test_start.py", "test_enrichment.py", "test_compat.py"]]
+CROWDS = [[KILLS], [TOGETHER_TOO, TOGETHER, f"--deselect={KILLS}", f"--deselect={RATE}"], [PATIENT]]
+# The others in four lanes that take about as long as each other: two work, two mostly wait.
+LANES = [["test_months.py", "test_service.py", "test_tools.py", "test_sandbox.py", "test_http.py", "test_enrichment_faults.py"],
+         ["test_resolution.py", "test_generation.py", "test_quota.py", "test_start.py", "test_enrichment.py", "test_compat.py",
+          "test_seeds.py", "test_verify.py"],
+         ["test_alerts.py", "test_alerts_webhook.py", "test_timer.py"]]
 
 
 def lanes():
@@ -202,7 +206,7 @@ def lanes():
     taken = [f"tests/system/{name}" for lane in LANES for name in lane]
     rest = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "tests" / "system").glob("test_*.py"))
     return [[f"tests/system/{name}" for name in lane] for lane in LANES] + \
-        [[name for name in rest if name not in [*taken, TOGETHER, TOGETHER_TOO]]]
+        [[name for name in rest if name not in [*taken, TOGETHER, TOGETHER_TOO, PATIENT]]]
 
 
 def pytests(steps, name, arguments, build, conninfo, none_is_fine, groups=(("tests/system",),)):
@@ -309,11 +313,12 @@ def test_all(options, steps, cluster):
         meson_tests(steps, "unit tests", BUILD, ["--suite", "unit"], conninfo)
     if not built or not any((ROOT / "tests" / "system").glob("test_*.py")):
         return
+    steps.check("npm packages of the tests", ["/usr/bin/python3", "-B", "tools/lib/node_packages.py"])
     marks = "not valgrind and not slow" if options.fast else "not valgrind"
     if options.k:
         pytests(steps, "system tests", ["-m", marks, *system], BUILD, conninfo, True)
         return
-    pytests(steps, "several daemons", ["-m", marks, *system], BUILD, conninfo, False, CROWDS)
+    pytests(steps, "several daemons", ["-m", marks, *system], BUILD, conninfo, options.fast, CROWDS)
     pytests(steps, "the rate, measured alone", ["-m", marks, *system], BUILD, conninfo, False, [[RATE]])
     pytests(steps, "system tests", ["-m", marks, *system], BUILD, conninfo, False, lanes())
     if full:
