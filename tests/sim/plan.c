@@ -5,7 +5,7 @@
 
 struct plan plan;
 static struct bf_config *base;
-static char addresses[BF_NPROVIDERS][8], key[] = "sim-key", every_minute[] = "* * * * *", empty[] = "",
+static char addresses[BF_NPROVIDERS][16], key[] = "sim-key", every_minute[] = "* * * * *", empty[] = "",
 	gemini[] = "gemini-3.5-flash-lite", grok[] = "grok-4.3";
 static struct bf_config template;
 
