@@ -29,23 +29,23 @@ static void check(bool good, const struct asked *asked, const struct body_proble
 }
 
 static const struct body_field range[] = {
-	BODY_INT_FIELD("start", 1900, 2100, struct asked, start),
-	BODY_INT_FIELD("end", 1900, 2100, struct asked, end),
+	BODY_INT_FIELD("start", 1900, 2100, struct asked, start, .help = "first year"),
+	BODY_INT_FIELD("end", 1900, 2100, struct asked, end, .help = "last year"),
 	BODY_END,
 };
 static const char *const kinds[] = { "failed", "retry" };
 static const struct body_field of_body[] = {
 	BODY_INT_FIELD("batch_size", 1, 50, struct asked, count, .preset = "5"),
 	BODY_BOOL_FIELD("dry_run", struct asked, flag, .preset = "true"),
-	BODY_STR_FIELD("note", 0, 40, struct asked, text),
-	BODY_ENUM_FIELD("status", kinds, 2, struct asked, kind),
-	BODY_OBJ_FIELD("year_range", range),
+	BODY_STR_FIELD("note", 0, 40, struct asked, text, .help = "why"),
+	BODY_ENUM_FIELD("status", kinds, 2, struct asked, kind, .help = "which"),
+	BODY_OBJ_FIELD("year_range", range, .help = "years"),
 	BODY_END,
 };
 static const struct body_field of_query[] = {
 	BODY_INT_FIELD("batch_size", 1, 50, struct asked, count, .preset = "5"),
-	BODY_STR_FIELD("note", 0, 40, struct asked, text),
-	BODY_ENUM_FIELD("status", kinds, 2, struct asked, kind),
+	BODY_STR_FIELD("note", 0, 40, struct asked, text, .help = "why"),
+	BODY_ENUM_FIELD("status", kinds, 2, struct asked, kind, .help = "which"),
 	BODY_END,
 };
 
