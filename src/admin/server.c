@@ -11,6 +11,7 @@
 #include <event2/buffer.h>
 #include <event2/event.h>
 #include <event2/http.h>
+#include <event2/listener.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,8 +20,9 @@
 
 #define MAX_HEADER_BYTES (16 * 1024)
 #define EVHTTP_BODY_MARGIN \
-	(1024 * 1024)     /* below it a body too long gets its 413 in JSON, from here */
-#define EVHTTP_IDLE_S 120 /* a backstop; conns has the real deadlines */
+	(1024 * 1024)      /* below it a body too long gets its 413 in JSON, from here */
+#define EVHTTP_IDLE_S  120 /* a backstop; conns has the real deadlines */
+#define ACCEPT_REST_MS 500
 /* All that get a 405 in JSON. Not CONNECT: evhttp would keep such a connection open whatever we answer. */
 #define METHODS                                                                                    \
 	(EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_HEAD | EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE | \
@@ -54,8 +56,8 @@ static struct request *request_new(struct bf_admin *admin, struct evhttp_request
  * request has been answered. */
 static bool operator_passes(struct request *rq, const struct route *route)
 {
-	const char *name = guard_operator(
-		evhttp_request_get_input_headers(rq->http), AUDIT_OPERATOR_CHARS);
+	const char *name =
+		guard_operator(evhttp_request_get_input_headers(rq->http), AUDIT_OPERATOR_CHARS);
 
 	rq->route = route;
 	if (name != NULL && *name != '\0')
@@ -205,6 +207,39 @@ static void log_address(const struct bf_admin *admin)
 	bf_log(BF_INFO, "admin interface listening", BF_S("address", text));
 }
 
+/* Who listens: libevent hands on_accept_failed its own evhttp, and has no place for ours. */
+static struct bf_admin *listening;
+
+static void listen_again(void *ctx)
+{
+	struct bf_admin *admin = ctx;
+
+	admin->listens_again = NULL;
+	evconnlistener_enable(evhttp_bound_socket_get_listener(admin->bound));
+}
+
+/* No descriptor is free, most likely. The caller stays in the kernel's queue, so the socket stays readable: without a rest
+ * the loop would do nothing but fail. */
+static void on_accept_failed(struct evconnlistener *listener, void *ctx)
+{
+	(void)ctx;
+	bf_log(BF_WARN, "a caller can't be accepted: the interface rests for a moment",
+		BF_S("reason", strerror(errno)));
+	evconnlistener_disable(listener);
+	bf_op_cancel(listening->listens_again);
+	listening->listens_again =
+		bf_timer_start(listening->parts.loop, ACCEPT_REST_MS, listen_again, listening);
+}
+
+static void stop_listening(struct bf_admin *admin)
+{
+	bf_op_cancel(admin->listens_again);
+	admin->listens_again = NULL;
+	if (admin->bound != NULL)
+		evhttp_del_accept_socket(admin->http, admin->bound);
+	admin->bound = NULL;
+}
+
 /* Sets evhttp up and binds it. */
 static bool start_listening(struct bf_admin *admin, const char *listen, struct bf_error *err)
 {
@@ -233,6 +268,9 @@ static bool start_listening(struct bf_admin *admin, const char *listen, struct b
 			strerror(errno));
 		return false;
 	}
+	listening = admin;
+	evconnlistener_set_error_cb(
+		evhttp_bound_socket_get_listener(admin->bound), on_accept_failed);
 	return true;
 }
 
@@ -271,6 +309,7 @@ void bf_admin_free(struct bf_admin *admin)
 		reply_unavailable(rq, 30, "Shutting down");
 	events_release(&admin->events);
 	audit_release(&admin->audit);
+	stop_listening(admin);
 	if (admin->http != NULL)
 		evhttp_free(admin->http);
 	conns_release(&admin->conns);
@@ -300,8 +339,7 @@ void bf_admin_drain(struct bf_admin *admin)
 	if (admin->draining)
 		return;
 	admin->draining = true;
-	evhttp_del_accept_socket(admin->http, admin->bound);
-	admin->bound = NULL;
+	stop_listening(admin);
 	events_drain(&admin->events);
 	audit_flush(&admin->audit);
 	conns_cut_idle(&admin->conns);

@@ -22,6 +22,7 @@ struct bf_admin {
 	const struct bf_config *config;	/* borrowed until the next bf_admin_configure */
 	struct evhttp *http;
 	struct evhttp_bound_socket *bound;
+	struct bf_op *listens_again;	/* a connection could not be accepted: nobody is, until then */
 	struct conns conns;
 	struct request_list pending;
 	int n_pending;

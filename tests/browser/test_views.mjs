@@ -111,6 +111,7 @@ test('layers, light and dark', async () => {
 test('roles and names', async () => {
 	await withPage(browser, stand, async page => {
 		await logIn(page, stand);
+		await page.getByRole('grid').waitFor();
 		assert.equal(await page.getByRole('grid').count(), 1);
 		assert.equal(await page.getByRole('columnheader').count(), 13);
 		assert.equal(await page.getByRole('rowheader').count(), 25);

@@ -379,6 +379,9 @@ static void session_settings(void **state)
 		{ "TimeZone", "UTC" }, { "client_encoding", "UTF8" },
 		{ "application_name", "bf-test" },
 		{ "statement_timeout", "1min" }, { "client_connection_check_interval", "5s" },
+		/* where the server is reached by TCP; on a Unix socket they read 0 */
+		{ "tcp_keepalives_idle", "3" }, { "tcp_keepalives_interval", "1" },
+		{ "tcp_keepalives_count", "3" }, { "tcp_user_timeout", "5000" },
 	};
 	struct world *w = need_database(state);
 	struct bf_pg_config config = config_for(w, 1);
