@@ -130,8 +130,8 @@ function titlesTable(m, keep) {
 
 /* The filter stays where it is while the rest is painted anew. */
 function titleFilter(changed) {
-	const text = el('input', { type: 'search', maxlength: 100, placeholder: 'Title, author, ISBN, provider',
-		'aria-label': 'Filter titles', dataset: { test: 'titles-filter' }, on: { input: changed } });
+	const text = el('input', { type: 'search', maxlength: 100, title: 'Title, author, ISBN, provider',
+		'aria-label': 'Filter by title, author, ISBN or provider', dataset: { test: 'titles-filter' }, on: { input: changed } });
 	const without = el('input', { type: 'checkbox', dataset: { test: 'titles-without' }, on: { change: changed } });
 	const keep = c => !(without.checked && (c.isbn13 || c.state === 'merged')) && text.value.toLowerCase().split(/\s+/)
 		.every(word => [c.title, c.subtitle, c.author, c.isbn13, who(c.resolved_by)].join(' ').toLowerCase().includes(word));

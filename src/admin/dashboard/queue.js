@@ -27,7 +27,7 @@ function reasons(list) {
 export function open(ctx) {
 	const filters = { status: select([['', 'any'], ...Object.keys(KINDS).map(s => [s, s])], { dataset: { test: 'queue-status' } }),
 		provider: select([['', 'any'], ...PROVIDERS.slice(2).map(p => [p, who(p)])]),
-		ym: el('input', { type: 'month', placeholder: '2024-12' }),
+		ym: el('input', { type: 'month', title: 'like 2024-12' }),
 		reason: el('input', { type: 'search', maxlength: 200 }) };
 	const list = listing({ items: 'items', cursor: 'after', filters, path: q => {
 		const [year, month] = (q.get('ym') ?? '').split('-');
