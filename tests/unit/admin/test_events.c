@@ -97,6 +97,15 @@ static int follow(const char *path, const char *headers)
 	return fd;
 }
 
+/* Hangs up, and waits until that was noticed: who comes next is counted from there. */
+static void leave(int fd)
+{
+	int before = admin->events.n_readers;
+
+	close(fd);
+	UNTIL(admin->events.n_readers == before - 1);
+}
+
 /* Reads until the text is in what came since the connection began, or the connection ends ("" waits for the end). */
 static void client_read(int fd, const char *words)
 {
@@ -225,11 +234,11 @@ static void test_gap(void **state)
 	fd = follow(EVENTS, "Last-Event-ID: 9\r\n");
 	client_read(fd, "id: 20\n");
 	assert_true(strstr(reply, "event: gap\ndata: {\"after\":9,\"pruned\":10}\n\n") < strstr(reply, "id: 11\n"));
-	close(fd);
+	leave(fd);
 	fd = follow(EVENTS, "Last-Event-ID: 10\r\n");
 	client_read(fd, "id: 20\n");
 	assert_int_equal(count("gap"), 0);
-	close(fd);
+	leave(fd);
 	fd = follow(EVENTS "?last_event_id=9223372036854775807", "");
 	client_read(fd, "id: 20\nevent: gap\ndata: {\"after\":9223372036854775807,\"pruned\":10}\n\n");
 	happen(21);
