@@ -17,7 +17,8 @@ from gen_sql import c_bytes, c_escape
 WORDS = {"tag", "description", "answer", "key", "header", "requests", "answers", "conflict"}
 NEEDED = {"tag", "description", "answer", "answers"}
 # what the program writes refers to these by name
-RESPONSES = {"BadRequest", "Unauthorized", "Forbidden", "NotFound", "MethodNotAllowed", "TooLarge", "InternalError", "Unavailable"}
+RESPONSES = {"BadRequest", "Unauthorized", "Forbidden", "NotFound", "MethodNotAllowed", "TooLarge", "TooManyWrongSecrets",
+             "InternalError", "Unavailable"}
 
 
 class Refused(Exception):

@@ -13,6 +13,7 @@
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 /* Whether evhttp has let go of the connection. */
@@ -25,14 +26,91 @@ static bool is_gone(const struct conn *conn)
 	return on_read == NULL && on_write == NULL && on_event == NULL;
 }
 
-/* Ends both directions; evhttp notices at its next read or write. */
+/* Sets what a connection has sent without an answer. */
+static void set_received(struct conn *conn, size_t bytes)
+{
+	conn->conns->received += bytes - conn->received;
+	conn->received = bytes;
+}
+
+/* Ends both directions; evhttp notices at its next read or write. One that has no descriptor yet is cut by the sweep. */
 static void cut(struct conn *conn)
 {
 	evutil_socket_t fd = bufferevent_getfd(conn->bev);
 
-	if (fd >= 0 && !conn->cut)
-		shutdown(fd, SHUT_RDWR);
+	if (conn->cut || fd < 0)
+		return;
+	shutdown(fd, SHUT_RDWR);
+	set_received(conn, 0);
 	conn->cut = true;
+	conn->conns->n_cut++;
+}
+
+/* Whether some of an answer still waits to be written. */
+static bool is_writing(const struct conn *conn)
+{
+	return evbuffer_get_length(bufferevent_get_output(conn->bev)) > 0;
+}
+
+/* The one that has sent most of what is not answered. */
+static struct conn *find_largest(struct conns *conns)
+{
+	struct conn *conn, *found = NULL;
+
+	LIST_FOREACH (conn, &conns->list, entry) {
+		if (!conn->cut && (found == NULL || conn->received > found->received))
+			found = conn;
+	}
+	return found;
+}
+
+/* Bytes that are 0, of so many from an offset on. */
+static size_t count_zeros(struct evbuffer *buffer, size_t from, size_t len)
+{
+	struct evbuffer_ptr at;
+	struct evbuffer_iovec piece;
+	size_t n = 0, all = evbuffer_get_length(buffer), end = len < all - from ? from + len : all;
+
+	while (from < end && evbuffer_ptr_set(buffer, &at, from, EVBUFFER_PTR_SET) == 0 &&
+		evbuffer_peek(buffer, -1, &at, &piece, 1) > 0 && piece.iov_len > 0) {
+		size_t left = piece.iov_len < end - from ? piece.iov_len : end - from;
+		const char *p = piece.iov_base, *stop = p + left;
+
+		while ((p = memchr(p, 0, (size_t)(stop - p))) != NULL) {
+			n++;
+			p++;
+		}
+		from += left;
+	}
+	return n;
+}
+
+/* How many of the next bytes may still belong to a header. */
+static size_t left_to_look_at(size_t seen)
+{
+	return seen < CONNS_LOOKED_AT ? CONNS_LOOKED_AT - seen : 0;
+}
+
+/* evhttp reads on while an answer waits to be taken, and keeps a body whole before anybody has looked at its secret. */
+static void on_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *ctx)
+{
+	struct conn *conn = ctx, *largest;
+	struct conns *conns = conn->conns;
+
+	if (info->n_added == 0 || conn->cut)
+		return;
+	conn->zeros += count_zeros(input, info->orig_size, left_to_look_at(conn->received));
+	set_received(conn, conn->received + info->n_added);
+	if (conn->received > (is_writing(conn) ? CONNS_AHEAD_MAX : conns->request_max)) {
+		conns->oversized++;
+		cut(conn);
+		return;
+	}
+	largest = conns->received > CONNS_BYTES_MAX ? find_largest(conns) : NULL;
+	if (largest != NULL) {
+		conns->oversized++;
+		cut(largest);
+	}
 }
 
 /* Forgets a connection; the last reference closes its descriptor. */
@@ -42,6 +120,9 @@ static void drop(struct conns *conns, struct conn *conn)
 		conn->request->conn = NULL;
 	LIST_REMOVE(conn, entry);
 	conns->live--;
+	conns->n_cut -= conn->cut;
+	set_received(conn, 0);
+	evbuffer_remove_cb(bufferevent_get_input(conn->bev), on_input, conn);
 	bufferevent_decref(conn->bev);
 	free(conn);
 }
@@ -93,24 +174,50 @@ void conns_release(struct conns *conns)
 	conns->sweep = NULL;
 }
 
-/* A connection beyond the cap ends in the turn after the one that set it up: evhttp gives it its descriptor only then.
- * The sweep that is due anyway does it, by a deadline that has passed. */
+/* Whether a goes before b: those that wait for nothing of ours first, then by how long we have waited for theirs. */
+static bool is_worse(const struct conn *a, const struct conn *b)
+{
+	if (is_writing(a) != is_writing(b))
+		return is_writing(b);
+	return a->deadline_us < b->deadline_us;
+}
+
+/* Cuts the connection that can best be spared; false when all have a request under way. */
+static bool make_room(struct conns *conns)
+{
+	struct conn *conn, *found = NULL;
+
+	LIST_FOREACH (conn, &conns->list, entry) {
+		if (conn->request == NULL && !conn->cut && (found == NULL || is_worse(conn, found)))
+			found = conn;
+	}
+	if (found == NULL)
+		return false;
+	cut(found);
+	conns->displaced += found->cut;
+	return found->cut;
+}
+
+/* A newcomer for whom there is no room ends in the turn after the one that set it up: evhttp gives it its descriptor only
+ * then. The sweep that is due anyway does it, by a deadline that has passed. */
 struct bufferevent *conns_accept(struct conns *conns)
 {
 	struct bufferevent *bev;
 	struct conn *conn;
 	bool full;
 
-	if (conns->live >= CONNS_MAX)
+	if (conns->live - conns->n_cut >= CONNS_MAX)
 		reap(conns);
-	full = conns->live >= CONNS_MAX;
+	full = conns->live - conns->n_cut >= CONNS_MAX && !make_room(conns);
 	bev = bufferevent_socket_new(bf_loop_base(conns->loop), -1, BEV_OPT_CLOSE_ON_FREE);
 	if (bev == NULL)
 		return NULL;
 	bufferevent_incref(bev);
 	conn = bf_xcalloc(1, sizeof(*conn));
 	conn->bev = bev;
+	conn->conns = conns;
 	conn->deadline_us = full ? 0 : bf_now_us() + CONNS_RECEIVE_MS * UINT64_C(1000);
+	evbuffer_add_cb(bufferevent_get_input(bev), on_input, conn);
 	LIST_INSERT_HEAD(&conns->list, conn, entry);
 	conns->live++;
 	conns->accepted++;
@@ -175,6 +282,15 @@ size_t conns_unread(const struct conn *conn)
 	return evbuffer_get_length(bufferevent_get_input(conn->bev));
 }
 
+bool conns_has_zero(const struct conn *conn, struct evbuffer *body)
+{
+	struct evbuffer *input = bufferevent_get_input(conn->bev);
+	size_t taken = conn->received - evbuffer_get_length(input);
+	size_t unread = count_zeros(input, 0, left_to_look_at(taken));
+
+	return conn->zeros > unread + count_zeros(body, 0, evbuffer_get_length(body));
+}
+
 /* With lingering off the kernel forgets its own part of the output, too. */
 void conns_abort(struct conn *conn)
 {
@@ -191,12 +307,9 @@ void conns_answered(struct conn *conn)
 {
 	conn->request = NULL;
 	conn->deadline_us = bf_now_us() + CONNS_RECEIVE_MS * UINT64_C(1000);
-}
-
-/* Whether some of an answer still waits to be written. */
-static bool is_writing(const struct conn *conn)
-{
-	return evbuffer_get_length(bufferevent_get_output(conn->bev)) > 0;
+	conn->zeros = count_zeros(bufferevent_get_input(conn->bev), 0, CONNS_LOOKED_AT);
+	if (!conn->cut)
+		set_received(conn, conns_unread(conn));
 }
 
 /* For a drain: who neither sent a request nor waits for an answer is let go. */

@@ -211,10 +211,15 @@ const char *guard_operator(const struct evkeyvalq *headers, size_t max_chars)
 /* Whether a browser sent this on behalf of another site. */
 bool guard_same_origin(const struct evkeyvalq *headers)
 {
-	int n_origin, n_host;
+	int n_origin, n_host, n_site;
 	const char *origin = only(headers, "Origin", &n_origin);
 	const char *host = only(headers, "Host", &n_host);
+	const char *site = only(headers, "Sec-Fetch-Site", &n_site);
 
+	/* "none": the user himself, by the address bar */
+	if (n_site > 1 ||
+		(n_site == 1 && strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0))
+		return false;
 	if (n_origin == 0)
 		return true;
 	if (n_origin != 1 || n_host != 1)

@@ -14,7 +14,7 @@ bool guard_secret(const struct evkeyvalq *, const char *secret);
 /* Who asks, as X-Operator says: "" when it is not there, NULL when it is not one name of at most max_chars characters of
  * UTF-8 without control characters. */
 const char *guard_operator(const struct evkeyvalq *, size_t max_chars);
-/* No Origin, or one whose host is the request's own. */
+/* No Origin, or one whose host is the request's own; and no Sec-Fetch-Site that names another site. */
 bool guard_same_origin(const struct evkeyvalq *);
 /* RFC 9110 7.2: uri-host [":" port], where the host is a name or a literal. */
 bool guard_host_valid(const char *);

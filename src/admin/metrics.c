@@ -345,7 +345,10 @@ static void write_process(struct bf_buf *out, const struct bf_admin *admin)
 		labelled(out, "admin_answers_total", "status", classes[i],
 			(double)admin->answers[i]);
 	single(out, "unauthorized_total", "counter", "Requests without the right secret",
-		(double)admin->unauthorized);
+		(double)admin->refusals.total);
+	single(out, "wrong_secrets_limited_total", "counter",
+		"Those of them that were wrong too often: 429",
+		(double)admin->refusals.limited);
 	single(out, "event_readers", "gauge", "Who follows the events of this process",
 		admin->events.n_readers);
 	single(out, "event_readers_dropped_total", "counter",
@@ -353,8 +356,15 @@ static void write_process(struct bf_buf *out, const struct bf_admin *admin)
 		(double)admin->events.dropped);
 	single(out, "audit_dropped_total", "counter", "Lines of the audit that were lost",
 		(double)admin->audit.dropped);
-	single(out, "admin_connections_refused_total", "counter", "Connections beyond the cap",
+	single(out, "admin_connections_refused_total", "counter",
+		"Connections beyond the cap, when none could be spared",
 		(double)admin->conns.refused);
+	single(out, "admin_connections_displaced_total", "counter",
+		"Connections cut at the cap to make room for a newcomer",
+		(double)admin->conns.displaced);
+	single(out, "admin_connections_oversized_total", "counter",
+		"Connections cut for what they had sent without an answer",
+		(double)admin->conns.oversized);
 	single(out, "admin_connections_timed_out_total", "counter",
 		"Connections cut at their deadline", (double)admin->conns.timed_out);
 	single(out, "log_dropped_total", "counter", "Log lines that nobody read in time",

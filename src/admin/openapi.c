@@ -229,6 +229,7 @@ static void write_answers(struct bf_jw *jw, const struct route *route, const str
 	if ((route->may & ROUTE_CONFLICT) != 0)
 		write_answer(jw, "409", o->conflict, NULL, "Conflict", NULL);
 	write_shared(jw, "413", "TooLarge", route->body != NULL);
+	write_shared(jw, "429", "TooManyWrongSecrets", route->access == ROUTE_SECRET);
 	write_shared(jw, "500", "InternalError", asks);
 	write_shared(jw, "503", "Unavailable", asks);
 	if (ready)

@@ -66,6 +66,17 @@ void reply_text(
 	struct evbuffer *body = evbuffer_new();
 	char length[24];
 
+	if (body != NULL && has_body(rq, status) && evbuffer_add(body, text, len) != 0) {
+		/* Out of memory: an answer cut short is worse than none. */
+		evbuffer_free(body);
+		body = NULL;
+	}
+	if (body == NULL) {
+		status = 503;
+		text = "";
+		len = 0;
+	}
+
 	reply_header(rq, "Content-Type", content_type);
 	if (evhttp_find_header(evhttp_request_get_output_headers(rq->http), "Cache-Control") ==
 		NULL)
@@ -76,14 +87,7 @@ void reply_text(
 	reply_header(rq, "Content-Length", length);
 	if (rq->close || rq->admin->draining)
 		reply_header(rq, "Connection", "close");
-	if (body != NULL && has_body(rq, status) && evbuffer_add(body, text, len) != 0) {
-		/* Out of memory: an answer cut short is worse than none. */
-		evbuffer_free(body);
-		body = NULL;
-	}
-	if (body == NULL)
-		reply_header(rq, "Content-Length", "0");
-	evhttp_send_reply(rq->http, body != NULL ? status : 503, NULL, body);
+	evhttp_send_reply(rq->http, status, NULL, body);
 	if (body != NULL)
 		evbuffer_free(body);
 	account(rq, status);

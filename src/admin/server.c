@@ -11,6 +11,7 @@
 #include <event2/buffer.h>
 #include <event2/event.h>
 #include <event2/http.h>
+#include <event2/http_struct.h>
 #include <event2/listener.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -23,6 +24,7 @@
 	(1024 * 1024)      /* below it a body too long gets its 413 in JSON, from here */
 #define EVHTTP_IDLE_S  120 /* a backstop; conns has the real deadlines */
 #define ACCEPT_REST_MS 500
+#define BACKLOG	       1024 /* callers that the kernel keeps for us; evhttp asks for 128 */
 /* All that get a 405 in JSON. Not CONNECT: evhttp would keep such a connection open whatever we answer. */
 #define METHODS                                                                                    \
 	(EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_HEAD | EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE | \
@@ -70,15 +72,57 @@ static bool operator_passes(struct request *rq, const struct route *route)
 	return name != NULL;
 }
 
+/* Answers a request without the right secret. Who sends wrong ones one after the other is told to wait, and needs a new
+ * connection for each. */
+static void refuse_secret(struct request *rq)
+{
+	struct evhttp_connection *connection = evhttp_request_get_connection(rq->http);
+	const struct evkeyvalq *headers = evhttp_request_get_input_headers(rq->http);
+	bool wrong = evhttp_find_header(headers, "X-Cron-Secret") != NULL;
+	char *address = NULL, text[16];
+	uint16_t port = 0;
+	int wait_s;
+
+	if (connection != NULL)
+		evhttp_connection_get_peer(connection, &address, &port);
+	wait_s = refusals_add(
+		&rq->admin->refusals, address != NULL ? address : "", wrong, bf_now_us());
+	if (wait_s == 0) {
+		reply_error(rq, 401, "Unauthorized: Invalid or missing X-Cron-Secret");
+		return;
+	}
+	snprintf(text, sizeof(text), "%d", wait_s);
+	reply_header(rq, "Retry-After", text);
+	rq->close = true;
+	reply_error(rq, 429, "Too many requests with a wrong X-Cron-Secret from this address");
+}
+
+/* What the header as evhttp hands it over does not show any more: lines cut at a byte that is 0, and a version that is
+ * taken whatever it is, and repeated in the answer. */
+static const char *check_lines(struct request *rq)
+{
+	struct evbuffer *body = evhttp_request_get_input_buffer(rq->http);
+
+	if (rq->http->major != 1 || (rq->http->minor != 0 && rq->http->minor != 1)) {
+		rq->http->major = rq->http->minor = 1;
+		return "neither HTTP/1.0 nor HTTP/1.1";
+	}
+	if (rq->conn != NULL && conns_has_zero(rq->conn, body))
+		return "NUL in the header";
+	return NULL;
+}
+
 /* The checks that need no route. False when the request has been answered. */
 static bool guard_passes(struct request *rq, const struct route_match *match)
 {
 	const struct evkeyvalq *headers = evhttp_request_get_input_headers(rq->http);
 	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(rq->http);
 	enum evhttp_cmd_type method = evhttp_request_get_command(rq->http);
-	const char *problem = guard_framing(
-		headers, method, uri != NULL ? evhttp_uri_get_host(uri) : NULL, &rq->close);
+	const char *problem = check_lines(rq);
 
+	if (problem == NULL)
+		problem = guard_framing(headers, method,
+			uri != NULL ? evhttp_uri_get_host(uri) : NULL, &rq->close);
 	if (problem == NULL && rq->path[0] == '\0')
 		problem = "no path";
 	if (problem == NULL && evhttp_uri_get_userinfo(uri) != NULL)
@@ -89,8 +133,7 @@ static bool guard_passes(struct request *rq, const struct route_match *match)
 		return false;
 	}
 	if (!match->open && !guard_secret(headers, rq->admin->config->admin.secret)) {
-		rq->admin->unauthorized++;
-		reply_error(rq, 401, "Unauthorized: Invalid or missing X-Cron-Secret");
+		refuse_secret(rq);
 		return false;
 	}
 	if (!match->open && !operator_passes(rq, match->route))
@@ -136,12 +179,36 @@ static void on_request(struct evhttp_request *http, void *ctx)
 	match.route->handler(rq);
 }
 
-/* evhttp asks for the bufferevent of each connection it accepts. */
+static void listen_again(void *ctx)
+{
+	struct bf_admin *admin = ctx;
+
+	admin->listens_again = NULL;
+	/* without memory now: later, not never */
+	if (evconnlistener_enable(evhttp_bound_socket_get_listener(admin->bound)) != 0)
+		admin->listens_again =
+			bf_timer_start(admin->parts.loop, ACCEPT_REST_MS, listen_again, admin);
+}
+
+/* Nobody is accepted for a while. */
+static void rest_from_listening(struct bf_admin *admin, int64_t ms)
+{
+	evconnlistener_disable(evhttp_bound_socket_get_listener(admin->bound));
+	bf_op_cancel(admin->listens_again);
+	admin->listens_again = bf_timer_start(admin->parts.loop, ms, listen_again, admin);
+}
+
+/* evhttp asks for the bufferevent of each connection it accepts. The listener takes callers as long as there are any:
+ * under a flood nothing else would have its turn. */
 static struct bufferevent *on_accept(struct event_base *base, void *ctx)
 {
 	struct bf_admin *admin = ctx;
 
 	(void)base;
+	if (++admin->accepted_in_a_row >= CONNS_ACCEPTS_MAX) {
+		admin->accepted_in_a_row = 0;
+		rest_from_listening(admin, 0);
+	}
 	return conns_accept(&admin->conns);
 }
 
@@ -210,25 +277,15 @@ static void log_address(const struct bf_admin *admin)
 /* Who listens: libevent hands on_accept_failed its own evhttp, and has no place for ours. */
 static struct bf_admin *listening;
 
-static void listen_again(void *ctx)
-{
-	struct bf_admin *admin = ctx;
-
-	admin->listens_again = NULL;
-	evconnlistener_enable(evhttp_bound_socket_get_listener(admin->bound));
-}
-
 /* No descriptor is free, most likely. The caller stays in the kernel's queue, so the socket stays readable: without a rest
  * the loop would do nothing but fail. */
 static void on_accept_failed(struct evconnlistener *listener, void *ctx)
 {
 	(void)ctx;
+	(void)listener;
 	bf_log(BF_WARN, "a caller can't be accepted: the interface rests for a moment",
 		BF_S("reason", strerror(errno)));
-	evconnlistener_disable(listener);
-	bf_op_cancel(listening->listens_again);
-	listening->listens_again =
-		bf_timer_start(listening->parts.loop, ACCEPT_REST_MS, listen_again, listening);
+	rest_from_listening(listening, ACCEPT_REST_MS);
 }
 
 static void stop_listening(struct bf_admin *admin)
@@ -238,6 +295,12 @@ static void stop_listening(struct bf_admin *admin)
 	if (admin->bound != NULL)
 		evhttp_del_accept_socket(admin->http, admin->bound);
 	admin->bound = NULL;
+}
+
+/* Not vital: with a short queue callers come back after a second, by TCP's own rules. */
+static void lengthen_queue(evutil_socket_t fd)
+{
+	(void)listen(fd, BACKLOG);
 }
 
 /* Sets evhttp up and binds it. */
@@ -268,6 +331,13 @@ static bool start_listening(struct bf_admin *admin, const char *listen, struct b
 			strerror(errno));
 		return false;
 	}
+	lengthen_queue(evhttp_bound_socket_get_fd(admin->bound));
+	/* evhttp does not look whether the loop took its socket; a second time does no harm */
+	if (evconnlistener_enable(evhttp_bound_socket_get_listener(admin->bound)) != 0) {
+		bf_error_set(err, BF_ERR_RETRY, "admin.listen: can't wait for callers: %s",
+			strerror(errno));
+		return false;
+	}
 	listening = admin;
 	evconnlistener_set_error_cb(
 		evhttp_bound_socket_get_listener(admin->bound), on_accept_failed);
@@ -285,6 +355,7 @@ struct bf_admin *bf_admin_new(
 	admin->started_us = bf_now_us();
 	TAILQ_INIT(&admin->pending);
 	conns_init(&admin->conns, parts->loop);
+	refusals_init(&admin->refusals);
 	bf_buf_init(&admin->openapi, REPLY_MAX_BYTES);
 	events_init(&admin->events, admin);
 	audit_init(&admin->audit, admin);
@@ -320,9 +391,12 @@ void bf_admin_free(struct bf_admin *admin)
 /* Takes over what a reload may change. */
 void bf_admin_configure(struct bf_admin *admin, const struct bf_config *config)
 {
+	int64_t body_max = config->admin.max_body + EVHTTP_BODY_MARGIN;
+
 	admin->config = config;
-	evhttp_set_max_body_size(
-		admin->http, (ev_ssize_t)(config->admin.max_body + EVHTTP_BODY_MARGIN));
+	evhttp_set_max_body_size(admin->http, (ev_ssize_t)body_max);
+	/* chunks have heads as well; whose are so small that this is not enough for them is cut off */
+	admin->conns.request_max = (size_t)body_max + 4 * MAX_HEADER_BYTES;
 }
 
 /* Remembers what the check of the schema found. */

@@ -8,6 +8,7 @@
 #include "audit.h"
 #include "conns.h"
 #include "events.h"
+#include "refusals.h"
 
 struct evhttp;
 struct evhttp_bound_socket;
@@ -22,7 +23,8 @@ struct bf_admin {
 	const struct bf_config *config;	/* borrowed until the next bf_admin_configure */
 	struct evhttp *http;
 	struct evhttp_bound_socket *bound;
-	struct bf_op *listens_again;	/* a connection could not be accepted: nobody is, until then */
+	struct bf_op *listens_again;	/* a connection could not be accepted, or many were: nobody is, until then */
+	int accepted_in_a_row;
 	struct conns conns;
 	struct request_list pending;
 	int n_pending;
@@ -32,7 +34,8 @@ struct bf_admin {
 	char remedy[240];
 	int64_t started_wall_us;
 	uint64_t started_us;
-	uint64_t answers[SERVER_STATUS_CLASSES], unauthorized;
+	uint64_t answers[SERVER_STATUS_CLASSES];
+	struct refusals refusals;
 	struct bf_buf openapi;			/* the description, once somebody asked for it */
 	struct events events;
 	struct audit audit;

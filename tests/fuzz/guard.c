@@ -5,6 +5,7 @@
 #include "fuzz.h"
 #include "guard.h"
 #include "query.h"
+#include "refusals.h"
 #include "routes.h"
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
@@ -45,6 +46,23 @@ static void check_path(const char *path, enum evhttp_cmd_type method)
 	FUZZ_CHECK(!match.route->mutates || !match.open);
 }
 
+/* Any text may stand for an address; nobody has to wait longer than one is back. */
+static void check_refusals(const char *address)
+{
+	static struct refusals refusals;
+	static uint64_t now_us;
+	int wait_s;
+
+	if (now_us == 0) {
+		bf_log_setup(BF_ERROR, false);
+		refusals_init(&refusals);
+	}
+	now_us += REFUSALS_EVERY_US / 4096;
+	wait_s = refusals_add(&refusals, address, true, now_us);
+	FUZZ_CHECK(wait_s == 0 || wait_s == 1);
+	FUZZ_CHECK(refusals_add(&refusals, address, false, now_us) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fuzz_in in = { data, size };
@@ -76,7 +94,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	name = guard_operator(&headers, 80);
 	fuzz_check_text(name);
 	FUZZ_CHECK(name == NULL || strpbrk(name, "\r\n\t") == NULL);
-	guard_same_origin(&headers);
+	why = evhttp_find_header(&headers, "Sec-Fetch-Site");
+	if (guard_same_origin(&headers) && why != NULL)
+		FUZZ_CHECK(strcmp(why, "same-origin") == 0 || strcmp(why, "none") == 0);
+	check_refusals(path);
 	evhttp_clear_headers(&headers);
 	bf_arena_free(arena);
 	free(path);

@@ -155,7 +155,11 @@ def test_malformed(daemon):
         "header of 20 KiB": b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 20000 + b"\r\n\r\n",
         "5000 headers": b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + b"X: a\r\n" * 5000 + b"\r\n",
         "target of 20 KiB": b"GET /" + b"a" * 20000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "NUL in a header": b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: a\0b\r\n\r\n",
+        "NUL behind a length": b"POST /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\0 1\r\n\r\n{}",
         "HTTP/2.0": b"GET /healthz HTTP/2.0\r\nHost: localhost\r\n\r\n",
+        "HTTP/0.9 by name": b"GET /healthz HTTP/0.9\r\nHost: localhost\r\n\r\n",
+        "HTTP/1.2": b"GET /healthz HTTP/1.2\r\nHost: localhost\r\n\r\n",
         "HTTP/0.9": b"GET /healthz\r\n\r\n",
         "TLS": b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n",
         "unknown method": b"BREW /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
@@ -253,6 +257,8 @@ def test_other_sites(daemon):
         assert answer.status == 403 and "error" in answer.json, origin
     for origin in (d.url, d.url.replace("http", "https")):
         assert d.post("/api/internal/resume", headers={"Origin": origin}).status == 200, origin
+    for site, status in (("cross-site", 403), ("same-site", 403), ("same-origin", 200), ("none", 200)):
+        assert d.post("/api/internal/resume", headers={"Sec-Fetch-Site": site}).status == status, site
     assert d.get("/api/internal/months", headers={"Origin": "http://evil.example"}).status == 200
 
 
@@ -503,15 +509,40 @@ def test_slow_clients(daemon):
 
 
 def test_connection_cap(daemon):
-    """Beyond 256 connections the next one is closed at once; when some have gone there is room again."""
+    """Beyond 256 connections the one that has let us wait longest goes, and who sends his request is served; a NUL in a body is
+    the body's fault."""
     d = daemon()
     held = [Raw(d) for _ in range(256)]
-    wait_until(lambda: Raw(d).read_all(timeout=30) == b"", 30, "a refusal")
-    assert all(not raw.is_closed() for raw in held[:200])
-    for raw in held:
+    for _ in range(20):
+        assert answers(d)
+    late = [Raw(d) for _ in range(20)]
+    wait_until(held[0].is_closed, 30, "the first of them cut")
+    assert not held[-1].is_closed()
+    for raw in held + late:
         raw.sock.close()
-    wait_until(lambda: answers(d), 30, "room again")
-    assert d.metrics()["backfill_admin_connections_refused_total"] >= 1
+    m = d.metrics()
+    assert m["backfill_admin_connections_displaced_total"] >= 19 and m["backfill_admin_connections_refused_total"] == 0
+    answer = d.post("/api/internal/pause", b'{"note":"a\0b"}')
+    assert answer.status == 400 and answer.json["details"]
+
+
+def test_wrong_secrets_are_limited(daemon):
+    """A hundred wrong secrets at once, then 429 with Retry-After; the right one and none at all are answered as ever, and the log
+    has one line of it all."""
+    d = daemon()
+    before = d.metrics()["backfill_unauthorized_total"]
+    seen = [d.get("/api/internal/months", secret=f"guess-{n}") for n in range(120)]
+    assert [a.status for a in seen[:100]] == [401] * 100 and {a.status for a in seen} == {401, 429}
+    limited = [a for a in seen if a.status == 429]
+    for answer in limited:
+        assert int(answer.headers["Retry-After"]) >= 1 and answer.headers["Connection"] == "close" and "error" in answer.json
+    assert d.get("/api/internal/months").status == 200
+    assert d.get("/api/internal/months", secret=None).status == 401
+    assert d.get("/healthz", secret="guess").status == 200
+    m = d.metrics()
+    assert m["backfill_unauthorized_total"] - before == 121 and m["backfill_wrong_secrets_limited_total"] == len(limited)
+    d.wait_log('level=warn msg="requests without the right secret"')
+    assert d.log.count("requests without the right secret") == 1 and "guess-" not in d.log
 
 
 def test_many_at_once(daemon):

@@ -251,6 +251,14 @@ def test_errors_are_as_described(d, doc):
         assert [a.status for a in answers] == ([405] + [401, 401, 400] * bool(o["security"]) + [413, 403] * (method == "post")), name
         for answer in answers:
             doc.check_answer(name, answer)
+        assert ("429" in o["responses"]) == bool(o["security"]), name
+    wait_until(lambda: d.get(API + "months", secret="wrong").status == 429, 30, "a wrong secret too many")
+    for name in ("listMonths", "pause"):
+        method, path, _ = doc.by_id[name]
+        limited = [d.request(method.upper(), path, b"" if method == "post" else None, secret="wrong") for _ in range(3)]
+        assert 429 in {a.status for a in limited}, limited
+        for answer in limited:
+            doc.check_answer(name, answer)
 
 
 def test_without_the_database(daemon, relay, db):

@@ -105,7 +105,7 @@ void bf_op_cancel(struct bf_op *op)
 		op->cancel(op);
 }
 
-const double bf_lag_bounds_s[BF_LAG_BUCKETS] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 };
+const double bf_lag_bounds_s[BF_LAG_BUCKETS] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 };
 
 void bf_loop_lag(const struct bf_loop *loop, struct bf_lag *ret)
 {

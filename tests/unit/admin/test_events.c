@@ -433,7 +433,7 @@ static void test_audit(void **state)
 	close(ask("GET", "/api/internal/months", "", ""));
 	post("/api/internal/pause", "X-Cron-Secret: twice\r\n", "{}");
 	assert_non_null(strstr(reply, "401"));
-	assert_int_equal(admin->unauthorized, 1);
+	assert_int_equal(admin->refusals.total, 1);
 	assert_int_equal(admin->audit.n_rows, 0);
 }
 

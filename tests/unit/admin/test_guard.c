@@ -164,6 +164,12 @@ static void test_origin(void **state)
 		{ "Host: a\nOrigin: a", false },
 		{ "Host: a\nOrigin: ftp://a", false },
 		{ "Host: a\nOrigin: http://a\nOrigin: http://evil", false },
+		{ "Host: a\nSec-Fetch-Site: same-origin", true },
+		{ "Host: a\nSec-Fetch-Site: none", true },
+		{ "Host: a\nSec-Fetch-Site: cross-site", false },
+		{ "Host: a\nOrigin: http://a\nSec-Fetch-Site: same-site", false },
+		{ "Host: a\nSec-Fetch-Site: ", false },
+		{ "Host: a\nSec-Fetch-Site: none\nSec-Fetch-Site: none", false },
 	};
 
 	(void)state;

@@ -858,31 +858,147 @@ static void test_free_while_pending(void **state)
 	close(fd);
 }
 
-/* Beyond the cap a connection ends at once; when others have left there is room again. */
-static void test_cap(void **state)
+/* As many connections as may be, each of which sends the text; the first of them is the oldest. */
+static void fill(int fds[CONNS_MAX], const char *text)
 {
-	int fds[CONNS_MAX + 1];
-
-	(void)state;
 	for (int i = 0; i < CONNS_MAX; i++) {
 		fds[i] = client_open();
+		client_send(fds[i], text);
 		turn(-1);
 	}
 	for (int i = 0; i < TURNS && stand.admin->conns.live < CONNS_MAX; i++)
 		turn(-1);
 	assert_int_equal(stand.admin->conns.live, CONNS_MAX);
-	fds[CONNS_MAX] = client_open();
-	client_read(fds[CONNS_MAX]);
-	assert_string_equal(stand.reply, "");
-	assert_int_equal(stand.admin->conns.refused, 1);
-	for (int i = 0; i <= CONNS_MAX; i++)
+}
+
+/* Closes them all; nothing is left of them. */
+static void leave(const int fds[CONNS_MAX])
+{
+	for (int i = 0; i < CONNS_MAX; i++)
 		close(fds[i]);
 	for (int i = 0; i < TURNS && stand.admin->conns.live > 0; i++)
 		turn(-1);
 	assert_int_equal(stand.admin->conns.live, 0);
+	assert_int_equal(stand.admin->conns.n_cut, 0);
+	assert_int_equal(stand.admin->conns.received, 0);
 	assert_null(stand.admin->conns.sweep);
 	GET("/healthz");
 	expect(200, "ok");
+}
+
+/* At the cap whose request has been waited for longest makes room, and the newcomer is served. */
+static void test_cap(void **state)
+{
+	int fds[CONNS_MAX];
+
+	(void)state;
+	fill(fds, "GET /heal");
+	client_send(fds[0], "thz HTTP/1.1\r\nHost: a\r\n\r\n");
+	for (int i = 0; i < TURNS && recv(fds[0], stand.reply, sizeof(stand.reply), MSG_DONTWAIT) <= 0; i++)
+		turn(fds[0]);
+	GET("/healthz");
+	expect(200, "ok");
+	assert_int_equal(stand.admin->conns.displaced, 1);
+	assert_int_equal(stand.admin->conns.refused, 0);
+	assert_int_equal(recv(fds[0], stand.reply, sizeof(stand.reply), MSG_DONTWAIT), -1);	/* it is young since its answer */
+	client_read(fds[1]);
+	assert_string_equal(stand.reply, "");
+	assert_int_equal(stand.status, -1);
+	leave(fds);
+}
+
+/* Whose request is being worked on is not cut: then it is the newcomer who has to go. */
+static void test_cap_of_busy(void **state)
+{
+	int fds[CONNS_MAX], one_more;
+
+	(void)state;
+	fakes.hold = true;
+	fill(fds, "GET /api/internal/months HTTP/1.1\r\nHost: a\r\nX-Cron-Secret: " SECRET "\r\n\r\n");
+	one_more = client_open();
+	client_read(one_more);
+	assert_string_equal(stand.reply, "");
+	assert_int_equal(stand.admin->conns.refused, 1);
+	assert_int_equal(stand.admin->conns.displaced, 0);
+	close(one_more);
+	fakes.hold = false;
+	bf_admin_free(stand.admin);
+	stand.admin = NULL;
+	for (int i = 0; i < CONNS_MAX; i++)
+		close(fds[i]);
+}
+
+/* Who sends without end while his answer waits is cut off, and so is the largest when all together have sent too much. */
+static void test_sent_too_much(void **state)
+{
+	static char much[65536], answer[(8 << 20) + 1];
+	size_t sent = 0;
+	int fd = client_open();
+
+	(void)state;
+	memset(much, 'x', sizeof(much));
+	memset(answer, '1', sizeof(answer) - 1);
+	fakes.json = answer;
+	client_send(fd, "GET /api/internal/months HTTP/1.1\r\nHost: a\r\nX-Cron-Secret: " SECRET "\r\n\r\n");
+	for (int i = 0; i < TURNS && stand.admin->conns.oversized == 0; i++) {
+		ssize_t n = send(fd, much, sizeof(much), MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		sent += n > 0 ? (size_t)n : 0;
+		turn(-1);
+	}
+	assert_int_equal(stand.admin->conns.oversized, 1);
+	assert_true(sent > CONNS_AHEAD_MAX);
+	close(fd);
+	stand.admin->conns.request_max = 2 * CONNS_BYTES_MAX;
+	fd = client_open();
+	client_send(fd, "POST /api/internal/pause HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+	evhttp_set_max_body_size(stand.admin->http, 4 * (ev_ssize_t)CONNS_BYTES_MAX);
+	client_send(fd, "6000000\r\n");
+	for (int i = 0; i < 20 * TURNS && stand.admin->conns.oversized == 1; i++) {
+		(void)send(fd, much, sizeof(much), MSG_DONTWAIT | MSG_NOSIGNAL);
+		event_base_loop(bf_loop_base(stand.loop), EVLOOP_NONBLOCK);
+	}
+	assert_int_equal(stand.admin->conns.oversized, 2);
+	assert_int_equal(stand.admin->conns.received, 0);
+	close(fd);
+}
+
+/* A wrong secret too often: 429, which ends the connection; a missing one is 401 for ever; the right one is served. */
+static void test_wrong_secrets(void **state)
+{
+	char text[256];
+	int limited = 0;
+
+	(void)state;
+	for (int i = 0; i < REFUSALS_BURST + 5; i++) {
+		int fd = client_open();
+
+		snprintf(text, sizeof(text),
+			"GET /api/internal/months HTTP/1.1\r\nHost: a\r\nX-Cron-Secret: wrong%d\r\n%s\r\n", i,
+			i < REFUSALS_BURST ? "Connection: close\r\n" : "");
+		client_send(fd, text);
+		client_read(fd);
+		close(fd);
+		limited += stand.status == 429;
+		if (stand.status == 429)
+			expect(429, "Retry-After: ");
+		else
+			expect(401, "{\"error\":\"Unauthorized: Invalid or missing X-Cron-Secret\"}");
+		assert_true(stand.status == 401 || i >= REFUSALS_BURST);
+	}
+	assert_true(limited >= 1);
+	assert_int_equal(stand.admin->refusals.total, REFUSALS_BURST + 5);
+	assert_int_equal(stand.admin->refusals.limited, limited);
+	GET("/api/internal/months");
+	assert_int_equal(stand.status, 200);
+	for (int i = 0; i < 3; i++) {
+		int fd = client_open();
+
+		client_send(fd, "GET /api/internal/months HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+		client_read(fd);
+		close(fd);
+		expect(401, "Unauthorized");
+	}
 }
 
 /* Only an address and a port can be listened on; a taken port says so. */
@@ -920,7 +1036,8 @@ int main(void)
 		TEST(test_seed), TEST(test_harvest), TEST(test_harvest_refused), TEST(test_month_actions), TEST(test_pause),
 		TEST(test_views), TEST(test_book), TEST(test_bad_key), TEST(test_items), TEST(test_bad_queries),
 		TEST(test_redrive_and_adopt), TEST(test_head), TEST(test_order), TEST(test_ready), TEST(test_metrics),
-		TEST(test_client_gone), TEST(test_drain), TEST(test_free_while_pending), TEST(test_cap), TEST(test_listen),
+		TEST(test_client_gone), TEST(test_drain), TEST(test_free_while_pending), TEST(test_cap), TEST(test_cap_of_busy),
+		TEST(test_sent_too_much), TEST(test_wrong_secrets), TEST(test_listen),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
