@@ -4,6 +4,7 @@
  */
 #include "backfill/admin.h"
 #include "backfill/enrich.h"
+#include <errno.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 #define LAST_FLUSH_MS      3000
 #define LEAVE_AGAIN_MS     20
 #define CONNECT_TIMEOUT_MS 10000
+#define LOCK_TIMEOUT_MS    2000  /* whoever waits for somebody else's lock keeps a session from all others */
 #define STATUS_MS          4000
 #define STATUS_BYTES       256
 #define DRAIN_MARGIN_MS    15000 /* to write what the last answers brought */
@@ -355,16 +357,23 @@ static bool start(struct daemon *d, struct bf_error *err)
 		.application_name = "backfilld",
 		.sessions = c->database.connections,
 		.statement_timeout_ms = c->database.statement_timeout_ms,
+		.lock_timeout_ms = LOCK_TIMEOUT_MS,
 		.connect_timeout_ms = CONNECT_TIMEOUT_MS,
 		.on_state = pool_changed,
 		.ctx = d };
 	struct bf_admin_parts parts;
 
+	errno = 0;
 	d->loop = bf_loop_new();
+	d->http = d->loop ? bf_http_new(d->loop) : NULL;
+	bf_error_set(err, BF_ERR_RETRY, "the event loop or the HTTP client does not start: %s",
+		errno ? strerror(errno) : "out of memory");
+	if (!d->http)
+		return false;
 	d->notify = bf_notify_new(d->loop);
-	d->http = bf_http_new(d->loop);
 	d->pool = bf_pg_new(d->loop, &pg);
 	pg.sessions = 1;
+	pg.lock_timeout_ms = 0;
 	pg.keepalive = true;
 	pg.application_name = "backfilld locks";
 	pg.on_state = locks_changed;
@@ -395,7 +404,8 @@ static bool start(struct daemon *d, struct bf_error *err)
 	d->sigterm = bf_signal_watch(d->loop, SIGTERM, terminate, d);
 	d->sigint = bf_signal_watch(d->loop, SIGINT, terminate, d);
 	d->database_timer = bf_timer_start(d->loop, DATABASE_WAIT_MS, database_away, d);
-	return true;
+	bf_error_set(err, BF_ERR_RETRY, "signals cannot be watched: nobody could ask for a drain");
+	return d->sighup && d->sigterm && d->sigint;
 }
 
 static void release(struct daemon *d)

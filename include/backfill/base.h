@@ -40,6 +40,7 @@ void *bf_xcalloc(size_t n, size_t size) __attribute__((returns_nonnull));
 void *bf_xrealloc(void *, size_t n, size_t size) __attribute__((returns_nonnull));
 char *bf_xstrdup(const char *) __attribute__((malloc, returns_nonnull));
 char *bf_xasprintf(const char *fmt, ...) BF_PRINTF(1, 2) __attribute__((returns_nonnull));
+void bf_out_of_memory(void) __attribute__((noreturn));	/* for who learns it from a library */
 
 /* An arena owns all that one answer is parsed into; freed as a whole. */
 struct bf_arena;

@@ -18,7 +18,8 @@ void bf_months_configure(struct bf_months *, const struct bf_config *);	/* borro
 /* A claimed (or rescued) month; it waits its turn when concurrent_months are in flight. One with the same year and month that
  * is already held is dropped first: its fence is old. */
 void bf_months_add(struct bf_months *, const struct bf_month_row *);
-void bf_months_lost(struct bf_months *, const struct bf_month_ref *);	/* somebody else's now: drop it, write nothing */
+/* Somebody else's now, or nobody's: drop it, write nothing. A write under way is awaited: it may be the one that ended it. */
+void bf_months_lost(struct bf_months *, const struct bf_month_ref *);
 /* Ends all work: what waits is released, AI requests already sent are awaited and stored, the rest released within
  * drain_timeout. Then ended is called with bf_months_count() == 0. */
 void bf_months_drain(struct bf_months *);

@@ -30,7 +30,7 @@ void bf_loop_defer(struct bf_loop *, bf_loop_fn *, void *ctx);	/* after this tur
 struct bf_op *bf_timer_start(struct bf_loop *, int64_t after_ms, bf_loop_fn *, void *ctx);	/* one shot */
 struct bf_op *bf_signal_watch(struct bf_loop *, int signo, bf_loop_fn *, void *ctx);	/* until cancelled */
 /* Lag of the loop: how much later than asked timers fire and how long turns last; no timer of its own when idle. */
-#define BF_LAG_BUCKETS 10
+#define BF_LAG_BUCKETS 12
 extern const double bf_lag_bounds_s[BF_LAG_BUCKETS];	/* upper bounds; the last is +Inf */
 struct bf_lag { uint64_t count[BF_LAG_BUCKETS], n; double sum_s, max_s; };
 void bf_loop_lag(const struct bf_loop *, struct bf_lag *ret);
@@ -96,8 +96,9 @@ struct bf_pg_config {
 	const char *application_name;
 	int         sessions;
 	int64_t     statement_timeout_ms;	/* SET after connecting */
+	int64_t     lock_timeout_ms;		/* likewise; 0: what the server has */
 	int64_t     connect_timeout_ms;		/* per attempt over all hosts */
-	bool        keepalive;			/* tight keepalives + client_connection_check_interval: the lock session */
+	bool        keepalive;			/* tight keepalives, and ended by the server when idle for 10 s: the lock session */
 	bf_pg_state *on_state;			/* a session came up / the last one went down; sessions == 1: each change */
 	bf_pg_notify *on_notify;		/* needs bf_pg_listen */
 	void       *ctx;

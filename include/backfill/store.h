@@ -38,6 +38,7 @@ struct bf_month_row {
 	char  model_override[64];	/* "" none */
 	int   max_quota;		/* paid ISBN calls this job may make; 0: no limit of its own */
 	int   isbndb_calls;		/* so far */
+	int   outages;			/* in a row: attempts, not counted, that could ask no ISBN provider */
 	bool  dry_run;
 	int   last_step;		/* highest step already written under this fence */
 };
@@ -97,7 +98,8 @@ struct bf_op *bf_store_candidates(struct bf_store *, const struct bf_month_ref *
 /* Cache look-up for books that have no rows (dry runs): fills cached[] of each. */
 struct bf_op *bf_store_cache_get(struct bf_store *, struct bf_candidate *, int n, bf_store_done *, void *ctx);
 /* One second's resolutions of all months, cache entries and call counts, in one transaction. A month no longer mine: its part is
- * left out (its ref is in lost). */
+ * left out (its ref is in lost). A month whose row somebody else has locked is not waited for: BF_ERR_RETRY with the refs of all such
+ * months in lost, and nothing was written by this call. */
 struct bf_resolution { struct bf_month_ref ref; int64_t candidate_id; enum bf_cand_state state; char isbn13[14]; int confidence;
 	const char *resolved_by, *answers_json, *record_json; };
 struct bf_cache_put { enum bf_provider_id provider; const char *title_key, *author_key; const char *isbn13; int confidence; const char *record_json; int64_t ttl_ms; };
@@ -125,8 +127,9 @@ struct bf_op *bf_store_job(struct bf_store *, const char *job_id, const char *st
 /* ---- quota: units and calls are counted before they are sent ---- */
 struct bf_reserve { struct bf_month_ref ref; int units; };	/* ref.year 0 or fence 0: no month to count for (dry run) */
 /* Grants as many of the wanted as daily_limit - reserve leaves, in order; adds the calls to the months' columns (gemini_calls,
- * xai_calls, isbndb_calls). Months no longer mine get nothing. daily_limit 0: no limit. */
-struct bf_reserved { int granted[64]; bool lost[64]; int64_t used; char reset_at[32]; int64_t reset_in_ms; };
+ * xai_calls, isbndb_calls). Months no longer mine get nothing, and those whose row somebody else has locked nothing yet (busy).
+ * daily_limit 0: no limit. */
+struct bf_reserved { int granted[64]; bool lost[64], busy[64]; int64_t used; char reset_at[32]; int64_t reset_in_ms; };
 typedef void bf_store_reserve_done(void *ctx, const struct bf_error *err, const struct bf_reserved *);
 struct bf_op *bf_store_reserve(struct bf_store *, enum bf_provider_id, int daily_limit, int reserve, const struct bf_reserve *, int n,
 			       bf_store_reserve_done *, void *ctx);	/* n <= 64 */
@@ -155,6 +158,7 @@ struct bf_pulse {
 	int64_t db_wall_us, server_up_ms;		/* now() of the database; since start or promotion */
 	const int *instance_ids; int n_instances;	/* live, ascending */
 	const struct bf_orphan *orphans; int n_orphans;	/* processing, lock free (rows with a job id) or stuck_after passed */
+	const struct bf_month_ref *lost; int n_lost;	/* of `mine`: no longer so: taken over, ended, cancelled, reset */
 	int due_retries; int64_t next_retry_ms;		/* -1: none waits */
 	bool paused; const char *pause_note;
 	const struct bf_provider_closure *closures; int n_closures;
@@ -281,6 +285,7 @@ struct bf_quota_limits { int daily_limit[BF_NPROVIDERS], reserve[BF_NPROVIDERS];
 struct bf_op *bf_store_quota_json(struct bf_store *, const struct bf_quota_limits *, bf_store_json_done *, void *ctx);
 struct bf_op *bf_store_quota_used(struct bf_store *, enum bf_provider_id, bf_store_count_done *, void *ctx);	/* today */
 struct bf_retention { int64_t events_ms, answers_ms, enrichment_log_ms, api_usage_ms, audit_ms, job_status_ms; };
+#define BF_PRUNE_BITE 500	/* the count is that or more: call again, there may be more to take */
 struct bf_op *bf_store_prune(struct bf_store *, const struct bf_retention *, bf_store_count_done *, void *ctx);	/* in bounded bites */
 
 /* ---- the transitions as they come: ids are given in commit order, so nothing ever appears behind the last one seen ---- */

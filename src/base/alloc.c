@@ -24,8 +24,8 @@ struct bf_arena {
 	size_t next_cap;
 };
 
-/* Says so without allocating, and ends the process. */
-static void __attribute__((noreturn)) alloc_die(void)
+/* Says so without allocating, and ends the process without any of its destructors. */
+void bf_out_of_memory(void)
 {
 	static const char text[] = "backfill: out of memory\n";
 
@@ -40,7 +40,7 @@ void *bf_xmalloc(size_t size)
 	void *p = malloc(size ? size : 1);
 
 	if (!p)
-		alloc_die();
+		bf_out_of_memory();
 	return p;
 }
 
@@ -50,7 +50,7 @@ void *bf_xcalloc(size_t n, size_t size)
 	void *p = calloc(n ? n : 1, size ? size : 1);
 
 	if (!p)
-		alloc_die();
+		bf_out_of_memory();
 	return p;
 }
 
@@ -61,10 +61,10 @@ void *bf_xrealloc(void *old, size_t n, size_t size)
 	void *p;
 
 	if (__builtin_mul_overflow(n, size, &bytes))
-		alloc_die();
+		bf_out_of_memory();
 	p = realloc(old, bytes ? bytes : 1);
 	if (!p)
-		alloc_die();
+		bf_out_of_memory();
 	return p;
 }
 
@@ -89,7 +89,7 @@ char *bf_xasprintf(const char *fmt, ...)
 	len = vasprintf(&p, fmt, ap);
 	va_end(ap);
 	if (len < 0 || !p)
-		alloc_die();
+		bf_out_of_memory();
 	return p;
 }
 
@@ -125,7 +125,7 @@ static struct arena_chunk *arena_grow(struct bf_arena *a, size_t size)
 	struct arena_chunk *c;
 
 	if (size > SIZE_MAX - sizeof(*c))
-		alloc_die();
+		bf_out_of_memory();
 	c = bf_xmalloc(sizeof(*c) + cap);
 	c->used = 0;
 	c->cap = cap;
@@ -149,7 +149,7 @@ void *bf_arena_alloc(struct bf_arena *a, size_t size)
 	void *p;
 
 	if (size > SIZE_MAX - align)
-		alloc_die();
+		bf_out_of_memory();
 	size = ((size ? size : 1) + align - 1) / align * align;
 	if (!c || c->cap - c->used < size)
 		c = arena_grow(a, size);
@@ -189,7 +189,7 @@ char *bf_arena_printf(struct bf_arena *a, const char *fmt, ...)
 	len = vasprintf(&whole, fmt, ap);
 	va_end(ap);
 	if (len < 0 || !whole)
-		alloc_die();
+		bf_out_of_memory();
 	p = bf_arena_strndup(a, whole, (size_t)len);
 	free(whole);
 	return p;

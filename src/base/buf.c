@@ -1,7 +1,8 @@
 /*
- * buf: a buffer that grows up to a maximum given at its start. An append that would pass it (or
- * for which there is no memory) changes nothing but `failed`, and every later append fails too,
- * so a caller may append freely and look once at the end.
+ * buf: a buffer that grows up to a maximum given at its start. An append that would pass it changes
+ * nothing but `failed`, and every later append fails too, so a caller may append freely and look
+ * once at the end. Want of memory ends the process as it does everywhere (alloc.c): what could not
+ * be put together, an answer that was paid for or the next step of a month, must not be skipped.
  */
 #include "backfill/base.h"
 #include <stdarg.h>
@@ -41,7 +42,6 @@ void bf_buf_clear(struct bf_buf *b)
 static bool buf_reserve(struct bf_buf *b, size_t n)
 {
 	size_t need, cap;
-	char *p;
 
 	if (b->failed || n > b->max || b->len > b->max - n) {
 		b->failed = true;
@@ -55,12 +55,7 @@ static bool buf_reserve(struct bf_buf *b, size_t n)
 		cap = cap > SIZE_MAX / 2 ? need : cap * 2;
 	if (cap > b->max)
 		cap = b->max + 1;	/* need <= max + 1, so this is enough */
-	p = realloc(b->cap ? b->data : NULL, cap);
-	if (!p) {
-		b->failed = true;
-		return false;
-	}
-	b->data = p;
+	b->data = bf_xrealloc(b->cap ? b->data : NULL, 1, cap);
 	b->cap = cap;
 	return true;
 }

@@ -434,6 +434,6 @@ const char *bf_json_raw(struct bf_jval v, size_t *len)
 		return NULL;
 	}
 	quote = t->type == JSMN_STRING;
-	*len = (size_t)(t->end - t->start + 2 * quote);
+	*len = (size_t)(t->end - t->start) + (quote ? 2 : 0);
 	return v.doc->text + t->start - quote;
 }

@@ -274,7 +274,7 @@ static struct bf_jval find_list(struct bf_jval object, int depth)
 static void read_object(struct reader *r, struct bf_jval root)
 {
 	struct bf_book_list *list = r->list;
-	struct bf_jval items = { NULL, -1 };
+	struct bf_jval items;
 	const char *words;
 
 	if (bf_json_type(bf_json_get(root, "title")) != BF_J_ABSENT) {
@@ -542,7 +542,7 @@ void bf_books_read(const char *text, size_t len, int asked_year, struct bf_arena
 	}
 	if (read_json(&r, text, len, 1) || read_embedded(&r, text, len))
 		return;
-	if (is_prose(text, len)) {
+	if (!starts_json(text, len, 0) && is_prose(text, len)) {
 		ret->outcome = BF_BOOKS_REFUSED;
 		words = one_line(arena,
 				 bf_arena_strndup(arena, text, bf_utf8_cut(text, len, 1000)));

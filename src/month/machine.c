@@ -1,8 +1,8 @@
 /*
  * Stepping a month: an event is looked up in the table, the move is written to the database as one atomic statement under the
- * month's fence, and only then the state changes and the next action starts. Events that come meanwhile wait. A write whose
- * acknowledgement was lost is repeated under the same step number. Whoever finds the month no longer his drops it and writes
- * nothing more.
+ * month's fence, and only then the state changes and the next action starts. Meanwhile nothing else of the month is under way. A
+ * write whose acknowledgement was lost is repeated under the same step number. Whoever finds the month no longer his drops it and
+ * writes nothing more.
  */
 #include "machine.h"
 #include <stdarg.h>
@@ -61,14 +61,7 @@ static void enter(struct month *m)
 		month_raise(m, MEV_RELEASE);
 		return;
 	}
-	if (move->action)
-		move->action(m);
-	if (!m->move && m->n_queue > 0 && !month_state_is_final(m->state)) {
-		enum month_event next = m->queue[0];
-
-		memmove(m->queue, m->queue + 1, (size_t)--m->n_queue * sizeof m->queue[0]);
-		month_raise(m, next);
-	}
+	move->action(m);
 }
 
 /* ---- writing a move ---- */
@@ -106,7 +99,6 @@ static void refused(struct month *m, const struct bf_error *err)
 		return;
 	}
 	m->move = NULL;
-	m->n_queue = 0;
 	/* not yet begun again: it goes on another time where the stored stage says */
 	month_fail(m, m->state == MONTH_CLAIMED ? m->row.stage : month_state_name(m->state), false,
 		"writing %s: %s", month_event_name(m->move_event), err->text);
@@ -202,30 +194,32 @@ static void begin_move(struct month *m, enum month_event ev, const struct month_
 	write_move(m);
 }
 
+static void bug(struct month *m, enum month_event ev, const char *why)
+{
+	m->set->figures.bugs++;
+	bf_log(BF_ERROR, "bug: an event the table does not allow", BF_I("year", m->row.ref.year),
+		BF_I("month", m->row.ref.month), BF_S("stage", month_state_name(m->state)),
+		BF_S("event", month_event_name(ev)), BF_S("why", why));
+}
+
 void month_raise(struct month *m, enum month_event ev)
 {
 	const struct month_move *move = &month_table[m->state][ev];
 
-	if (ev == MEV_LOSE && !month_state_is_final(m->state)) {
+	if (ev == MEV_LOSE && move->kind == MOVE_GO) { /* at once: nothing is written, whatever is under way */
 		lose(m);
 		return;
 	}
-	if (m->move) { /* one move at a time; what ends the month ends its waiting events too */
-		if (!month_state_is_final(m->move->next) && m->n_queue < MONTH_QUEUE)
-			m->queue[m->n_queue++] = ev;
+	if (m->move && ev == MEV_RELEASE) /* a drain is seen when the move is written, or the month ends with it */
+		return;
+	if (m->move) {
+		bug(m, ev, "a move is being written");
 		return;
 	}
 	switch (move->kind) {
 	case MOVE_GO: begin_move(m, ev, move); return;
-	case MOVE_IGNORE: return;
 	case MOVE_BUG:
-	case MOVE_UNSET:
-		m->set->figures.bugs++;
-		bf_log(BF_ERROR, "bug: an event the table does not allow",
-			BF_I("year", m->row.ref.year), BF_I("month", m->row.ref.month),
-			BF_S("stage", month_state_name(m->state)),
-			BF_S("event", month_event_name(ev)), BF_S("why", move->why));
-		return;
+	case MOVE_UNSET: bug(m, ev, move->why); return;
 	}
 }
 
@@ -247,7 +241,7 @@ void month_drop_work(struct month *m)
 }
 
 /* ---- failing ---- */
-/* Attempt n waits base * 2^(n-1), capped, +-20 % jitter. */
+/* Attempt n waits base * 2^(n-1), capped, +-20 % jitter; so does the n-th outage in a row, which is no attempt. */
 static int64_t backoff_ms(const struct month *m, int attempt)
 {
 	const struct bf_config *config = m->set->config;
@@ -290,7 +284,7 @@ void month_outage(struct month *m, const char *stage, const char *fmt, ...)
 	va_start(ap, fmt);
 	set_failure(m, stage, fmt, ap);
 	va_end(ap);
-	m->failure.wait_ms = backoff_ms(m, 1);
+	m->failure.wait_ms = backoff_ms(m, m->row.outages + 1);
 	month_raise(m, MEV_OUTAGE);
 }
 

@@ -56,12 +56,12 @@ typedef void month_action(struct month *);
 /* Starts the one atomic write that makes a move true. */
 typedef struct bf_op *month_commit(struct month *, const struct bf_step *);
 
-enum move_kind { MOVE_UNSET, MOVE_GO, MOVE_IGNORE, MOVE_BUG };
+enum move_kind { MOVE_UNSET, MOVE_GO, MOVE_BUG };
 struct month_move {
 	enum move_kind kind;
 	enum month_state next;
 	month_commit *commit;	/* NULL: nothing is written */
-	month_action *action;	/* after the write; NULL: the next state waits or is final */
+	month_action *action;	/* after the write; NULL: the next state is final */
 	const char *why;	/* label in the diagram */
 };
 extern const struct month_move month_table[MONTH_NSTATES][MONTH_NEVENTS];
@@ -70,7 +70,6 @@ const char *month_event_name(enum month_event);
 bool month_state_is_final(enum month_state);
 
 /* ---- one month ---- */
-#define MONTH_QUEUE 8
 struct month_ai {		/* one AI's part in generating */
 	struct month *month;
 	enum bf_provider_id provider;
@@ -102,8 +101,6 @@ struct month {
 	struct bf_step move_step;
 	struct bf_op *move_op;
 	int move_tries;
-	enum month_event queue[MONTH_QUEUE];	/* events that came meanwhile */
-	int n_queue;
 	char *detail;			/* JSON for the next transition's row; taken by it */
 	struct bf_failure failure;	/* what the failing moves write */
 	char failure_text[512];

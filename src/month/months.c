@@ -176,7 +176,8 @@ void bf_months_lost(struct bf_months *set, const struct bf_month_ref *ref)
 {
 	struct month *m = find(set, ref->year, ref->month);
 
-	if (m && m->row.ref.fence == ref->fence)
+	/* The answer to a write under way says more: whether it was this write that ended the month. */
+	if (m && m->row.ref.fence == ref->fence && !m->move)
 		month_raise(m, MEV_LOSE);
 }
 

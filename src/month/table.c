@@ -1,23 +1,24 @@
 /*
  * The table of a month's life: every state by every event. A cell is a move with what makes it true in the database and what
- * starts next, or ignored because, or a bug because. `backfilld states` and the README's diagram are printed from it.
+ * starts next, or a bug because nothing can raise the event there. `backfilld states` and the README's diagram are printed from
+ * it; the simulation counts that every move is taken, and that no bug is met.
  */
 #include "machine.h"
 
 #define GO(st, commit, action, text) { MOVE_GO, MONTH_##st, commit, action, text }
-#define IGNORE(text) { MOVE_IGNORE, MONTH_CLAIMED, NULL, NULL, text }
 #define BUG(text) { MOVE_BUG, MONTH_CLAIMED, NULL, NULL, text }
 
-/* How every working state ends early. */
+/* How every working state may end early: a write that the database refuses is a failed attempt anywhere. */
 #define ENDINGS										\
 	[MEV_FAILURE]  = GO(RETRY, month_commit_fail, NULL, "counted, with backoff"),	\
 	[MEV_SPENT]    = GO(FAILED, month_commit_fail, NULL, "the fifth attempt"),	\
-	[MEV_OUTAGE]   = GO(RETRY, month_commit_fail, NULL, "nobody could be asked, not counted"), \
-	[MEV_HOPELESS] = GO(FAILED, month_commit_fail, NULL, "no retry can mend it"),	\
-	[MEV_RELEASE]  = GO(RELEASED, month_commit_release, NULL, "drain, or no AI usable"), \
 	[MEV_LOSE]     = GO(LOST, NULL, NULL, "another fence owns it")
+#define RELEASED [MEV_RELEASE] = GO(RELEASED, month_commit_release, NULL, "drain, or no AI usable")
+#define NOT_ASKING [MEV_OUTAGE] = BUG("no ISBN is asked for")
+#define NOT_PROMPTING [MEV_HOPELESS] = BUG("no prompt is made")
 
-#define OVER(ev) [MEV_##ev] = IGNORE("the month is over")
+/* A month that is over is cancelled whole and freed at the end of the turn: nobody is left who could raise anything. */
+#define OVER(ev) [MEV_##ev] = BUG("the month is over")
 #define FINAL { OVER(START), OVER(AT_SAVING), OVER(AT_RESOLVING), OVER(AT_QUEUEING), OVER(BOOKS), OVER(MERGED), OVER(RESOLVED), \
 	OVER(COUNTED), OVER(FAILURE), OVER(SPENT), OVER(OUTAGE), OVER(HOPELESS), OVER(RELEASE), OVER(LOSE) }
 
@@ -32,6 +33,9 @@ const struct month_move month_table[MONTH_NSTATES][MONTH_NEVENTS] = {
 		[MEV_RESOLVED]     = BUG("nothing was asked"),
 		[MEV_COUNTED]      = BUG("nothing was asked"),
 		ENDINGS,
+		RELEASED,
+		NOT_ASKING,
+		NOT_PROMPTING,
 	},
 	[MONTH_GENERATING] = {
 		[MEV_START]        = BUG("already running"),
@@ -43,6 +47,9 @@ const struct month_move month_table[MONTH_NSTATES][MONTH_NEVENTS] = {
 		[MEV_RESOLVED]     = BUG("no candidates yet"),
 		[MEV_COUNTED]      = BUG("no candidates yet"),
 		ENDINGS,
+		RELEASED,
+		NOT_ASKING,
+		[MEV_HOPELESS]     = GO(FAILED, month_commit_fail, NULL, "no retry can mend it"),
 	},
 	[MONTH_SAVING] = {
 		[MEV_START]        = BUG("already running"),
@@ -54,6 +61,9 @@ const struct month_move month_table[MONTH_NSTATES][MONTH_NEVENTS] = {
 		[MEV_RESOLVED]     = BUG("no candidates yet"),
 		[MEV_COUNTED]      = BUG("no candidates yet"),
 		ENDINGS,
+		RELEASED,
+		NOT_ASKING,
+		NOT_PROMPTING,
 	},
 	[MONTH_RESOLVING] = {
 		[MEV_START]        = BUG("already running"),
@@ -65,6 +75,9 @@ const struct month_move month_table[MONTH_NSTATES][MONTH_NEVENTS] = {
 		[MEV_RESOLVED]     = GO(QUEUEING, month_commit_step, month_queue, "every candidate was looked up"),
 		[MEV_COUNTED]      = BUG("look-ups are under way"),
 		ENDINGS,
+		RELEASED,
+		[MEV_OUTAGE]       = GO(RETRY, month_commit_fail, NULL, "nobody could be asked, not counted"),
+		NOT_PROMPTING,
 	},
 	[MONTH_QUEUEING] = {
 		[MEV_START]        = BUG("already running"),
@@ -76,6 +89,9 @@ const struct month_move month_table[MONTH_NSTATES][MONTH_NEVENTS] = {
 		[MEV_RESOLVED]     = BUG("every candidate was looked up"),
 		[MEV_COUNTED]      = GO(COMPLETED, month_commit_complete, NULL, "ISBNs queued, counters set"),
 		ENDINGS,
+		NOT_ASKING,
+		NOT_PROMPTING,
+		[MEV_RELEASE]      = BUG("one write from its end"),
 	},
 	[MONTH_COMPLETED] = FINAL,
 	[MONTH_RETRY]     = FINAL,

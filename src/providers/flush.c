@@ -10,6 +10,11 @@
 
 #define GATHER_MS 600
 #define AGAIN_MS  1000
+/* A month whose row is locked: for this often it may be a statement of our own, which takes a moment. */
+#define BUSY_TRIES 4
+#define BUSY_MS    50
+#define BUSY_US    2000000 /* then it is left out for so long */
+#define BUSY_MAX   64
 
 struct record { /* one finding and who waits for it */
 	struct bf_op op;
@@ -39,6 +44,11 @@ struct flusher {
 	struct batch gathering, flying;
 	struct bf_resolution *sent; /* flying's findings as one array */
 	struct bf_op *timer, *op;
+	bool uncertain;             /* flying may have been written although nobody said so */
+	int busy_tries;             /* of flying, in a row */
+	struct bf_month_ref busy[BUSY_MAX]; /* months that are left out */
+	int n_busy;
+	uint64_t busy_until_us;
 };
 
 static void flush(struct flusher *);
@@ -119,13 +129,89 @@ static void tell(
 	}
 }
 
+/* ---- months that another session has locked ---- */
+static void keep_aside(struct flusher *f, struct record *r)
+{
+	struct bf_arena *arena = f->gathering.arena;
+
+	TAILQ_REMOVE(&f->flying.records, r, link);
+	TAILQ_INSERT_HEAD(&f->gathering.records, r, link);
+	if (r->marker)
+		return;
+	r->resolution.resolved_by = bf_arena_strdup(arena, r->resolution.resolved_by);
+	r->resolution.answers_json = bf_arena_strdup(arena, r->resolution.answers_json);
+	r->resolution.record_json = bf_arena_strdup(arena, r->resolution.record_json);
+	f->gathering.n_resolutions++;
+	f->flying.n_resolutions--;
+}
+
+/* What belongs to busy months goes back to be gathered, as the oldest there is, and with it whoever waits for everything. */
+static void set_aside(struct flusher *f)
+{
+	struct batch *b = &f->flying;
+	struct record *r, *before;
+	int n = 0, aside = 0;
+
+	for (int i = 0; i < b->n_usage; i++) {
+		const struct bf_usage *u = &b->usage[i];
+		const struct bf_month_ref ref = { u->year, u->month, u->fence };
+
+		if (is_lost(&ref, f->busy, f->n_busy)) {
+			flusher_usage(f, u);
+			aside++;
+		} else {
+			b->usage[n++] = *u;
+		}
+	}
+	b->n_usage = n;
+	TAILQ_FOREACH (r, &b->records, link)
+		aside += !r->marker && is_lost(&r->resolution.ref, f->busy, f->n_busy);
+	if (!aside)
+		return;
+	TAILQ_FOREACH_REVERSE_SAFE (r, &b->records, records, link, before)
+		if (r->marker || is_lost(&r->resolution.ref, f->busy, f->n_busy))
+			keep_aside(f, r);
+}
+
+static void send_the_rest(struct flusher *f);
+
+/* Nothing was written, for the sake of months that others have locked: the rest goes without them, unless all of it may
+ * have been written before. */
+static void flush_is_busy(struct flusher *f, const struct bf_month_ref *busy, int n)
+{
+	if (++f->busy_tries < BUSY_TRIES) {
+		arm(f, BUSY_MS);
+		return;
+	}
+	bf_log(BF_WARN, "findings wait for months that another session has locked", BF_I("months", n),
+		BF_I("year", busy[0].year), BF_I("month", busy[0].month));
+	f->busy_tries = 0;
+	if (f->uncertain) {
+		arm(f, AGAIN_MS);
+		return;
+	}
+	if (bf_now_us() >= f->busy_until_us)
+		f->n_busy = 0;
+	f->busy_until_us = bf_now_us() + BUSY_US;
+	for (int i = 0; i < n && f->n_busy < BUSY_MAX; i++)
+		f->busy[f->n_busy++] = busy[i];
+	set_aside(f);
+	send_the_rest(f);
+}
+
 static void flushed(
 	void *ctx, const struct bf_error *err, const struct bf_month_ref *lost, int n_lost)
 {
 	struct flusher *f = ctx;
 
 	f->op = NULL;
+	if (err && err->class == BF_ERR_RETRY && n_lost > 0) {
+		flush_is_busy(f, lost, n_lost);
+		return;
+	}
+	f->busy_tries = 0;
 	if (err && err->class == BF_ERR_RETRY) {
+		f->uncertain = true;
 		bf_log(BF_WARN, "findings not written yet",
 			BF_I("findings", f->flying.n_resolutions), BF_E(err));
 		arm(f, AGAIN_MS);
@@ -136,6 +222,7 @@ static void flushed(
 			BF_I("findings", f->flying.n_resolutions), BF_E(err));
 	free(f->sent);
 	f->sent = NULL;
+	f->uncertain = false;
 	tell(&f->flying, err, lost, n_lost);
 	batch_release(&f->flying);
 	tell_lost(f, lost, n_lost);
@@ -161,11 +248,29 @@ static void send_flying(struct flusher *f)
 	f->op = bf_store_flush(f->p->store, &flush_it, flushed, f);
 }
 
-static void flush(struct flusher *f)
+/* Flying as one array, and off; when nothing is left of it, with the next. */
+static void send_the_rest(struct flusher *f)
 {
 	struct record *r;
 	int i = 0;
 
+	free(f->sent);
+	f->sent = NULL;
+	if (batch_is_empty(&f->flying)) {
+		batch_release(&f->flying);
+		arm(f, GATHER_MS);
+		return;
+	}
+	f->sent = bf_xcalloc((size_t)f->flying.n_resolutions + 1, sizeof *f->sent);
+	TAILQ_FOREACH (r, &f->flying.records, link)
+		if (!r->marker)
+			f->sent[i++] = r->resolution;
+	f->flying.n_resolutions = i;
+	send_flying(f);
+}
+
+static void flush(struct flusher *f)
+{
 	if (f->op)
 		return;
 	if (f->flying.arena) { /* the last one is not through yet */
@@ -178,12 +283,11 @@ static void flush(struct flusher *f)
 	TAILQ_INIT(&f->flying.records);
 	TAILQ_CONCAT(&f->flying.records, &f->gathering.records, link);
 	batch_init(&f->gathering);
-	f->sent = bf_xcalloc((size_t)f->flying.n_resolutions + 1, sizeof *f->sent);
-	TAILQ_FOREACH (r, &f->flying.records, link)
-		if (!r->marker)
-			f->sent[i++] = r->resolution;
-	f->flying.n_resolutions = i;
-	send_flying(f);
+	if (f->n_busy && bf_now_us() < f->busy_until_us)
+		set_aside(f);
+	else
+		f->n_busy = 0;
+	send_the_rest(f);
 }
 
 /* ---- gathering ---- */

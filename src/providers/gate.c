@@ -9,6 +9,9 @@
 
 /* Long enough to mean "until the first pulse tells who else is alive". */
 #define UNTIL_FIRST_PULSE_US 3600000000ull
+/* A month that another session has locked: our own statements let go in a moment, others in their time. */
+#define BUSY_LEAST_US 50000
+#define BUSY_MOST_US  800000
 /* Wikidata: a turn with less left than this is not begun any more. */
 #define TURN_LEAST_MS 4000
 
@@ -21,48 +24,6 @@ static const struct bf_provider_config *conf_of(const struct lane *lane)
 static bool needs_reservation(const struct lane *lane)
 {
 	return lane->ops->paid || lane_daily_limit(lane) > 0;
-}
-
-bool lane_out_of_quota(const struct lane *lane)
-{
-	uint64_t now = bf_now_us();
-
-	return lane->quota_until_us > now ||
-		(circuit_blocks(lane) && lane->circuit.kind == BF_CLOSURE_QUOTA);
-}
-
-bool lane_left_out(const struct lane *lane)
-{
-	const struct bf_provider_config *conf = conf_of(lane);
-
-	return !conf->enabled || (conf->needs_key && !conf->api_key);
-}
-
-const char *lane_unusable(struct lane *lane)
-{
-	uint64_t now = bf_now_us();
-
-	if (lane_left_out(lane))
-		return conf_of(lane)->enabled ? "no api key" : "disabled";
-	if (lane->off[0])
-		return lane->off;
-	if (lane->p->draining)
-		return "draining";
-	circuit_expire(lane);
-	if (lane->quota_until_us > now) {
-		snprintf(lane->why, sizeof lane->why, "out of quota for %llu s",
-			(unsigned long long)((lane->quota_until_us - now) / 1000000));
-		return lane->why;
-	}
-	if (circuit_blocks(lane)) {
-		snprintf(lane->why, sizeof lane->why, "closed for %llu s: %s",
-			(unsigned long long)((lane->circuit.until_us - now) / 1000000),
-			lane->circuit.reason);
-		return lane->why;
-	}
-	if (lane->circuit.state == CIRCUIT_HALF_OPEN)
-		return "circuit half open, one probe is under way";
-	return NULL;
 }
 
 static enum bf_err_class unusable_class(const struct lane *lane)
@@ -98,9 +59,10 @@ static void call_leave(struct gate_call *call)
 		TAILQ_REMOVE(&lane->resting, call, link);
 		lane->n_waiting--;
 		break;
-	case CALL_ENDING: break;
+	case CALL_ENDING: TAILQ_REMOVE(&lane->ending, call, link); break;
+	case CALL_LOOSE: break;
 	}
-	call->state = CALL_ENDING;
+	call->state = CALL_LOOSE;
 }
 
 static void call_free(struct gate_call *call)
@@ -122,13 +84,13 @@ static void give_back_units(const struct lane *lane, const struct bf_month_ref *
 /* Units that were counted and never sent go back with the next flush. */
 static void give_back(struct gate_call *call)
 {
+	static const struct bf_month_ref no_month;
 	const struct gate_ask *ask = &call->ask;
 
 	if (!call->reserved)
 		return;
 	call->reserved = false;
-	give_back_units(
-		call->lane, ask->dry_run ? &(struct bf_month_ref){ 0 } : &ask->ref, call->units);
+	give_back_units(call->lane, ask->dry_run ? &no_month : &ask->ref, call->units);
 }
 
 static void probe_gone(struct gate_call *call)
@@ -157,6 +119,7 @@ static void end_now(void *ctx)
 	struct gate_call *call = ctx;
 
 	call->op = NULL;
+	call_leave(call);
 	call->done(call->ctx, &call->failure, NULL);
 	call_free(call);
 }
@@ -167,6 +130,8 @@ void call_fail_later(struct gate_call *call, enum bf_err_class class, const char
 	call_leave(call);
 	give_back(call);
 	probe_gone(call);
+	call->state = CALL_ENDING;
+	TAILQ_INSERT_TAIL(&call->lane->ending, call, link);
 	bf_error_set(&call->failure, class, "%s: %s", call->lane->ops->label, why);
 	call->op = bf_timer_start(call->lane->p->loop, 0, end_now, call);
 }
@@ -214,12 +179,30 @@ static void not_granted(struct gate_call *call)
 	call_fail_later(call, BF_ERR_QUOTA, why);
 }
 
+/* Its month's row is locked: the call stands aside, so that the others go on. */
+static void stand_aside(struct lane *lane, struct gate_call *call)
+{
+	uint64_t wait = BUSY_LEAST_US;
+
+	for (int i = 0; i < call->busy_times && wait < BUSY_MOST_US; i++)
+		wait *= 2;
+	call->busy_times++;
+	call->not_before_us = bf_now_us() + wait;
+	call->state = CALL_QUEUED;
+	TAILQ_INSERT_TAIL(&lane->queued, call, link);
+	lane->n_waiting++;
+}
+
 static void reserved_one(
 	struct lane *lane, struct gate_call *call, const struct bf_reserved *reserved, int i)
 {
 	if (!call) /* cancelled while its units were being counted */
 		return;
 	lane->n_waiting--;
+	if (reserved->busy[i]) {
+		stand_aside(lane, call);
+		return;
+	}
 	if (reserved->granted[i] == call->units) {
 		call->reserved = true;
 		call->state = CALL_READY;
@@ -227,7 +210,7 @@ static void reserved_one(
 		lane->n_ready++;
 		return;
 	}
-	call->state = CALL_ENDING;
+	call->state = CALL_LOOSE;
 	if (reserved->lost[i])
 		call_fail_later(
 			call, BF_ERR_CANCELLED, "the month belongs to another instance now");
@@ -262,7 +245,7 @@ static void reservation_failed(
 			TAILQ_INSERT_HEAD(&lane->queued, calls[i], link);
 			lane->n_waiting++;
 		} else {
-			calls[i]->state = CALL_ENDING;
+			calls[i]->state = CALL_LOOSE;
 			call_fail_later(calls[i], err->class, err->text);
 		}
 	}
@@ -323,7 +306,8 @@ static void reserve_done(void *ctx, const struct bf_error *err, const struct bf_
 	}
 	for (int i = 0; i < n; i++) {
 		give_back_idle(r, i, calls[i], reserved);
-		if (calls[i] && calls[i]->units == 1 && !reserved->granted[i] && !reserved->lost[i])
+		if (calls[i] && calls[i]->units == 1 && !reserved->granted[i] &&
+			!reserved->lost[i] && !reserved->busy[i])
 			none_left = true;
 	}
 	quota_seen(lane, reserved, none_left);
@@ -350,19 +334,35 @@ static int reservable(const struct lane *lane)
 	return room < 64 ? room : 64;
 }
 
+/* The first in the queue that need not stand aside; when there is none, one is looked for in time. */
+static struct gate_call *next_queued(struct lane *lane)
+{
+	uint64_t now = bf_now_us(), soonest = 0;
+	struct gate_call *call;
+
+	TAILQ_FOREACH (call, &lane->queued, link) {
+		if (call->not_before_us <= now)
+			return call;
+		if (!soonest || call->not_before_us < soonest)
+			soonest = call->not_before_us;
+	}
+	if (soonest)
+		pump_at(lane, soonest);
+	return NULL;
+}
+
 static void reserve(struct lane *lane)
 {
 	int room = reservable(lane);
+	struct gate_call *call;
 	struct reservation *r;
 
-	if (lane->reserve_op || room <= 0 || lane->p->hold || TAILQ_EMPTY(&lane->queued))
+	if (lane->reserve_op || room <= 0 || lane->p->hold || !(call = next_queued(lane)))
 		return;
 	r = bf_xcalloc(1, sizeof *r);
 	r->lane = lane;
 	lane->reservation = r;
-	while (r->n < room && !TAILQ_EMPTY(&lane->queued)) {
-		struct gate_call *call = TAILQ_FIRST(&lane->queued);
-
+	for (; call && r->n < room; call = next_queued(lane)) {
 		TAILQ_REMOVE(&lane->queued, call, link);
 		call->state = CALL_RESERVING;
 		lane->reserving[r->n] = call;
@@ -428,6 +428,9 @@ static void send_ready(struct lane *lane)
 {
 	while (!TAILQ_EMPTY(&lane->ready) && !lane->p->hold) {
 		uint64_t now = bf_now_us(), due = rate_next_us(&lane->rate, now);
+
+		if (now >= lane->rate.valid_until_us)
+			return; /* the next pulse goes on with it */
 
 		if (due < lane->not_before_us)
 			due = rate_next_us(&lane->rate, lane->not_before_us);
@@ -504,7 +507,6 @@ struct gate_call *gate_start_take(struct bf_providers *p, const struct gate_ask 
 	call->ctx = ctx;
 	call->queued_us = bf_now_us();
 	if (why) {
-		call->state = CALL_ENDING;
 		call_fail_later(call, unusable_class(lane), why);
 		return call;
 	}
@@ -538,6 +540,7 @@ void gate_init(struct bf_providers *p)
 		TAILQ_INIT(&lane->ready);
 		TAILQ_INIT(&lane->sent);
 		TAILQ_INIT(&lane->resting);
+		TAILQ_INIT(&lane->ending);
 	}
 }
 
@@ -568,5 +571,6 @@ void gate_release(struct bf_providers *p)
 		drop_all(&lane->ready);
 		drop_all(&lane->sent);
 		drop_all(&lane->resting);
+		drop_all(&lane->ending);
 	}
 }

@@ -13,6 +13,7 @@ struct rate {
 	int      rank, live;		/* my place among them, ascending instance ids */
 	int64_t  to_shared_us;		/* add to the monotonic clock: the database's clock, equal for all */
 	uint64_t quiet_until_us;	/* while the division is being agreed on */
+	uint64_t valid_until_us;	/* by then others may have divided without us */
 	uint64_t last_due_us;		/* when the last one was due */
 };
 uint64_t rate_width_us(const struct rate *);
@@ -39,7 +40,7 @@ struct lane {			/* one provider as this process sees it */
 	struct bf_providers *p;
 	const struct provider_ops *ops;
 	const struct bf_provider_config *conf;
-	struct gate_calls queued, ready, sent, resting;	/* resting: between two tries */
+	struct gate_calls queued, ready, sent, resting, ending;	/* resting: between two tries; ending: its asker hears in a moment */
 	int      n_ready, n_sent, n_waiting;
 	struct gate_call *reserving[64];	/* NULL: cancelled meanwhile */
 	int      n_reserving;

@@ -3,7 +3,8 @@
 #define PROVIDERS_GATE_CALL_H
 #include "gate.h"
 
-enum call_state { CALL_QUEUED, CALL_RESERVING, CALL_READY, CALL_SENT, CALL_RESTING, CALL_ENDING };
+/* Each but CALL_LOOSE is a list of the lane's. */
+enum call_state { CALL_LOOSE, CALL_QUEUED, CALL_RESERVING, CALL_READY, CALL_SENT, CALL_RESTING, CALL_ENDING };
 struct gate_call {
 	TAILQ_ENTRY(gate_call) link;
 	struct lane *lane;
@@ -14,6 +15,8 @@ struct gate_call {
 	int      units;			/* what one try costs: 1, one per ISBN of a bulk call, 0 for asking after limits */
 	bool     reserved;		/* its units are counted and not yet sent */
 	bool     probe;			/* decides the circuit */
+	int      busy_times;		/* its month was locked by another session, in a row */
+	uint64_t not_before_us;		/* while QUEUED: when that is looked at again */
 	uint64_t queued_us, sent_us, first_sent_us;
 	int64_t  timeout_ms;		/* of the request under way */
 	struct bf_op *op;		/* the HTTP request, or the rest between two tries */

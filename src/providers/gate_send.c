@@ -13,6 +13,7 @@
 #define TRIES_SEARCH         3
 #define RATE_WAIT_MS         5000   /* a 429 that does not say how long */
 #define RATE_WAIT_LONGEST_MS 120000 /* longer than this is a closure for all, not a rest */
+#define KEY_LEAST            8      /* a shorter text may be anything */
 #define BAN_MS               (24 * 3600000ll)
 #define CONNECT_TIMEOUT_MS   10000
 #define TIMER_GRAIN_US       20000 /* a timer may fire a little early by another clock */
@@ -86,21 +87,29 @@ static void quota_gone(struct gate_call *call, const struct provider_answer *ans
 	call_end(call, &err, NULL);
 }
 
+/* Longer than a call may rest, and its month with it: the provider is closed until then. */
+static bool asked_to_stay_away(struct gate_call *call, const char *what, int64_t wait_ms)
+{
+	struct lane *lane = call->lane;
+	struct bf_error err;
+
+	if (wait_ms <= RATE_WAIT_LONGEST_MS)
+		return false;
+	circuit_close_for(lane, BF_CLOSURE_RATE, wait_ms, "the provider asked us to wait");
+	bf_error_set(&err, BF_ERR_RETRY, "%s: %s for %lld s", lane->ops->label, what,
+		(long long)wait_ms / 1000);
+	call_end(call, &err, NULL);
+	return true;
+}
+
 static void rate_limited(struct gate_call *call, const struct provider_answer *answer)
 {
 	struct lane *lane = call->lane;
 	int64_t wait = answer->retry_after_ms >= 0 ? answer->retry_after_ms : RATE_WAIT_MS;
 	uint64_t until = bf_now_us() + (uint64_t)wait * 1000;
 
-	if (wait > RATE_WAIT_LONGEST_MS) {
-		struct bf_error err;
-
-		circuit_close_for(lane, BF_CLOSURE_RATE, wait, "the provider asked us to wait");
-		bf_error_set(&err, BF_ERR_RETRY, "%s: rate limited for %lld s", lane->ops->label,
-			(long long)wait / 1000);
-		call_end(call, &err, NULL);
+	if (asked_to_stay_away(call, "rate limited", wait))
 		return;
-	}
 	if (until > lane->not_before_us)
 		lane->not_before_us = until;
 	retry_or_fail(call, wait, answer->reason ? answer->reason : "rate limited", true);
@@ -123,6 +132,9 @@ static void failed(struct gate_call *call, const struct provider_answer *answer,
 		answer->reason ? answer->reason : provider_outcome_name(answer->outcome);
 
 	circuit_failure(call->lane, reason);
+	if (!circuit_blocks(call->lane) &&
+		asked_to_stay_away(call, reason, answer->retry_after_ms))
+		return;
 	retry_or_fail(call, answer->retry_after_ms, reason, again);
 }
 
@@ -238,6 +250,27 @@ static void count_usage(struct gate_call *call, bool error, const struct provide
 	flusher_usage(lane->p->flusher, &usage);
 }
 
+/* An answer that repeats our key, as errors do, must not carry it into reasons, logs and the database. */
+static struct bf_http_reply without_key(const struct lane *lane, const struct bf_http_reply *reply,
+	struct bf_arena *arena)
+{
+	struct bf_http_reply clean = *reply;
+	const char *key = lane->conf->api_key;
+	size_t len = key ? strlen(key) : 0;
+	char *body;
+
+	if (len < KEY_LEAST || !memmem(reply->body, reply->body_len, key, len))
+		return clean;
+	body = bf_arena_alloc(arena, reply->body_len + 1);
+	memcpy(body, reply->body, reply->body_len);
+	body[reply->body_len] = '\0';
+	clean.body = body;
+	for (char *at = body, *end = body + reply->body_len;
+		(at = memmem(at, (size_t)(end - at), key, len)) != NULL; at += len)
+		memset(at, '*', len);
+	return clean;
+}
+
 static void http_done(void *ctx, const struct bf_error *err, const struct bf_http_reply *reply)
 {
 	struct gate_call *call = ctx;
@@ -245,6 +278,7 @@ static void http_done(void *ctx, const struct bf_error *err, const struct bf_htt
 	struct provider_answer answer = {
 		.retry_after_ms = -1, .cost_usd = -1, .limit_total = -1, .limit_left = -1
 	};
+	struct bf_http_reply clean;
 	struct bf_arena *arena;
 
 	call->op = NULL;
@@ -261,7 +295,8 @@ static void http_done(void *ctx, const struct bf_error *err, const struct bf_htt
 	}
 	arena = bf_arena_new();
 	answer.retry_after_ms = reply->retry_after_ms;
-	lane->ops->parse(&call->ask.ask, reply, arena, &answer);
+	clean = without_key(lane, reply, arena);
+	lane->ops->parse(&call->ask.ask, &clean, arena, &answer);
 	lane->figures.requests[answer.outcome]++;
 	lane->figures.tokens_in += answer.tokens_in;
 	lane->figures.tokens_out += answer.tokens_out;

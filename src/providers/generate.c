@@ -4,6 +4,7 @@
 #include <string.h>
 
 #define PROMPT_MAX 16384
+#define MODEL_MAX  100 /* bytes of what the provider calls its model */
 
 struct generate {
 	struct bf_op op;
@@ -79,7 +80,9 @@ static void generated(void *ctx, const struct bf_error *err, const struct provid
 		return;
 	}
 	arena = bf_arena_new();
-	answer.model = a->model ? a->model : conf->model;
+	answer.model = a->model ? bf_arena_strndup(arena, a->model,
+					  bf_utf8_cut(a->model, strlen(a->model), MODEL_MAX))
+				: conf->model;
 	answer.text = a->text ? a->text : "";
 	answer.http = 200;
 	answer.tokens_in = a->tokens_in;

@@ -24,7 +24,7 @@ int lane_reserve(const struct lane *lane)
 	return (int)((int64_t)lane->conf->reserve * limit / lane->conf->daily_limit);
 }
 
-static void told(void *ctx, const struct bf_error *err, const struct provider_answer *answer)
+static void on_told(void *ctx, const struct bf_error *err, const struct provider_answer *answer)
 {
 	struct lane *lane = ctx;
 	const char *name = bf_provider_names[lane->ops->id];
@@ -64,7 +64,7 @@ void limits_refresh(struct lane *lane)
 		return;
 	lane->limits_asked_us = now;
 	arena = bf_arena_new();
-	gate_start_take(lane->p, &ask, &arena, told, lane);
+	gate_start_take(lane->p, &ask, &arena, on_told, lane);
 }
 
 int bf_provider_daily_limit(const struct bf_providers *p, enum bf_provider_id id, int *ret_reserve)

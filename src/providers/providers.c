@@ -7,6 +7,11 @@
 /* Instances look at each other every 4 s; a newcomer or a change waits until all must have seen it. */
 #define CHANGE_QUIET_US   4500000
 #define NEWCOMER_QUIET_US 8500000
+/*
+ * A host that was cut off notices later than the server does: five seconds after the last it had from us the server lets our
+ * locks go, the others see that and wait for CHANGE_QUIET_US. Until then the old division holds, and no longer.
+ */
+#define VALID_US	  8000000
 
 static void set_user_agent(struct bf_providers *p)
 {
@@ -104,6 +109,7 @@ static void divide(
 			r->to_shared_us = to_shared_us;
 		r->rank = rank;
 		r->live = live;
+		r->valid_until_us = now + VALID_US;
 	}
 }
 

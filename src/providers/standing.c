@@ -3,10 +3,53 @@
  * today. Nothing here asks anybody; the figures are as old as the last pulse or reservation.
  */
 #include "gate.h"
+#include <stdio.h>
 
 #define LOOK_AGAIN_MS 900000 /* where nobody can tell when it ends */
 #define PROBE_WAIT_MS 5000   /* a probe decides within its timeout, mostly sooner */
 #define WAIT_LEAST_MS 1000   /* clocks differ: not to find the same closure again at once */
+
+bool lane_out_of_quota(const struct lane *lane)
+{
+	uint64_t now = bf_now_us();
+
+	return lane->quota_until_us > now ||
+		(circuit_blocks(lane) && lane->circuit.kind == BF_CLOSURE_QUOTA);
+}
+
+bool lane_left_out(const struct lane *lane)
+{
+	const struct bf_provider_config *conf = lane->conf;
+
+	return !conf->enabled || (conf->needs_key && !conf->api_key);
+}
+
+const char *lane_unusable(struct lane *lane)
+{
+	uint64_t now = bf_now_us();
+
+	if (lane_left_out(lane))
+		return lane->conf->enabled ? "no api key" : "disabled";
+	if (lane->off[0])
+		return lane->off;
+	if (lane->p->draining)
+		return "draining";
+	circuit_expire(lane);
+	if (lane->quota_until_us > now) {
+		snprintf(lane->why, sizeof lane->why, "out of quota for %llu s",
+			(unsigned long long)((lane->quota_until_us - now) / 1000000));
+		return lane->why;
+	}
+	if (circuit_blocks(lane)) {
+		snprintf(lane->why, sizeof lane->why, "closed for %llu s: %s",
+			(unsigned long long)((lane->circuit.until_us - now) / 1000000),
+			lane->circuit.reason);
+		return lane->why;
+	}
+	if (lane->circuit.state == CIRCUIT_HALF_OPEN)
+		return "circuit half open, one probe is under way";
+	return NULL;
+}
 
 int64_t bf_provider_units_left(const struct bf_providers *p, enum bf_provider_id id)
 {

@@ -9,6 +9,7 @@
 #define LABEL         "xai chat"
 #define BODY_MAX      (1024 * 1024)
 #define TICKS_PER_USD 1e10
+#define TICKS_MAX (INT64_C(10000) * INT64_C(10000000000)) /* ten thousand dollars */
 
 /* Models that take reasoning_effort; ids that carry "reasoning" themselves have it fixed and refuse
  * the parameter. */
@@ -213,7 +214,9 @@ static void read_usage(struct bf_jval usage, struct provider_answer *ret)
 	else
 		ret->tokens_out =
 			completion + count(usage, "completion_tokens_details.reasoning_tokens");
-	if (bf_json_int(bf_json_get(usage, "cost_in_usd_ticks"), &ticks) && ticks >= 0)
+	/* an absurd price would not fit where it is kept, and the answer would be lost with it */
+	if (bf_json_int(bf_json_get(usage, "cost_in_usd_ticks"), &ticks) && ticks >= 0 &&
+		ticks <= TICKS_MAX)
 		ret->cost_usd = (double)ticks / TICKS_PER_USD;
 }
 

@@ -136,8 +136,8 @@ static void on_socket(evutil_socket_t fd, short what, void *ctx)
 	struct dns *dns = ctx;
 
 	loop_mark(dns->loop);
-	ares_process_fd(dns->channel, what & EV_READ ? fd : ARES_SOCKET_BAD,
-			what & EV_WRITE ? fd : ARES_SOCKET_BAD);
+	ares_process_fd(dns->channel, (what & EV_READ) ? fd : ARES_SOCKET_BAD,
+			(what & EV_WRITE) ? fd : ARES_SOCKET_BAD);
 	rearm(dns);
 }
 
@@ -222,7 +222,7 @@ static struct dns *dns_get(struct bf_loop *loop)
 	TAILQ_INIT(&dns->answered);
 	dns->timer = evtimer_new(bf_loop_base(loop), on_timeout, dns);
 	if (!dns->timer)
-		abort();	/* only for want of memory */
+		bf_out_of_memory();
 	*slot = dns;
 	return dns;
 }

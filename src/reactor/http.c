@@ -92,7 +92,11 @@ static void deliver(void *ctx)
 		bf_loop_defer(http->loop, deliver, http);
 }
 
-/* Takes the handle back from curl; spoilt: curl may be confused about it. */
+/*
+ * Takes the handle back from curl. Only one that brought a whole answer is used again (spoilt: it
+ * did not): what a transfer that broke off leaves in its handle, curl_easy_reset() does not undo,
+ * its buffer above all, with which no later request could be set up.
+ */
 static void detach(struct transfer *t, bool spoilt)
 {
 	struct bf_http *http = t->http;
@@ -120,7 +124,7 @@ void http_finish(struct transfer *t)
 	struct bf_http *http = t->http;
 
 	transfer_stop(t);
-	detach(t, false);
+	detach(t, t->err.class != BF_ERR_NONE);
 	TAILQ_REMOVE(t->in, t, link);
 	TAILQ_INSERT_TAIL(&http->finished, t, link);
 	t->in = &http->finished;
@@ -136,7 +140,7 @@ static void cancel(struct bf_op *op)
 	if (!t->in)
 		return;
 	transfer_stop(t);
-	detach(t, false);
+	detach(t, true);
 	TAILQ_REMOVE(t->in, t, link);
 	t->in = NULL;
 	loop_free_later(t->http->loop, transfer_free, t);
@@ -215,7 +219,7 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
 static void on_socket(evutil_socket_t fd, short what, void *ctx)
 {
 	act(ctx, fd,
-	    (what & EV_READ ? CURL_CSELECT_IN : 0) | (what & EV_WRITE ? CURL_CSELECT_OUT : 0));
+	    ((what & EV_READ) ? CURL_CSELECT_IN : 0) | ((what & EV_WRITE) ? CURL_CSELECT_OUT : 0));
 }
 
 /* curl's wish for its timer; it may not be called back from here, so 0 is an immediate event. */
@@ -237,8 +241,8 @@ static int set_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *s
 {
 	struct bf_http *http = ctx;
 	struct http_socket *s = socket_ctx;
-	short events = (short)(EV_PERSIST | (what & CURL_POLL_IN ? EV_READ : 0) |
-			       (what & CURL_POLL_OUT ? EV_WRITE : 0));
+	short events = (short)(EV_PERSIST | ((what & CURL_POLL_IN) ? EV_READ : 0) |
+			       ((what & CURL_POLL_OUT) ? EV_WRITE : 0));
 
 	(void)easy;
 	if (s && s->event)

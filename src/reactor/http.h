@@ -48,7 +48,8 @@ struct transfer {
 	struct curl_slist *resolve;
 	char curl_error[CURL_ERROR_SIZE];
 	size_t header_bytes;
-	bool body_too_big, headers_too_big, has_retry_after;
+	bool body_too_big, headers_too_big, two_lengths, has_retry_after;
+	char content_length[24];		/* as the header has it; "": not yet */
 
 	/* the outcome */
 	struct bf_error err;			/* class NONE: reply is set */

@@ -134,6 +134,28 @@ static size_t on_body(char *data, size_t size, size_t n, void *ctx)
 	return 0;
 }
 
+/*
+ * Two lengths that differ leave open where the answer ends (RFC 9112, 6.3: not to be recovered
+ * from); curl takes the last one.
+ */
+static bool length_agrees(struct transfer *t, const char *line, size_t n)
+{
+	static const char name[] = "content-length:";
+	char value[sizeof(t->content_length)] = "";
+	size_t at = sizeof(name) - 1, len = 0;
+
+	if (n >= 5 && strncasecmp(line, "HTTP/", 5) == 0)
+		t->content_length[0] = '\0';
+	if (n < at || strncasecmp(line, name, at) != 0)
+		return true;
+	for (; at < n && len < sizeof(value) - 1; at++)
+		if (line[at] > ' ')
+			value[len++] = line[at];
+	t->two_lengths = *t->content_length && strcmp(t->content_length, value) != 0;
+	memcpy(t->content_length, value, sizeof(value));
+	return !t->two_lengths;
+}
+
 /* Header lines, those of a 1xx answer too; the bytes of one hop count together. */
 static size_t on_header(char *line, size_t size, size_t n, void *ctx)
 {
@@ -145,6 +167,8 @@ static size_t on_header(char *line, size_t size, size_t n, void *ctx)
 		t->headers_too_big = true;
 		return 0;
 	}
+	if (!length_agrees(t, line, size * n))
+		return 0;
 	if (size * n >= sizeof(name) - 1 && strncasecmp(line, name, sizeof(name) - 1) == 0)
 		t->has_retry_after = true;
 	return size * n;
@@ -226,10 +250,12 @@ static CURLcode set_request(struct transfer *t, int64_t left_ms)
 static void on_deadline(void *ctx)
 {
 	struct transfer *t = ctx;
-	char text[64];
+	char text[80];
 
 	t->deadline = NULL;
-	snprintf(text, sizeof(text), "no complete answer within %lld ms", (long long)t->timeout_ms);
+	snprintf(text, sizeof(text), "%s within %lld ms",
+		 t->lookup ? "its host's name was not resolved" : "no complete answer",
+		 (long long)t->timeout_ms);
 	fail(t, BF_ERR_RETRY, text);
 }
 
@@ -358,6 +384,8 @@ static void failed(struct transfer *t, CURLcode code)
 		fail(t, BF_ERR_PERMANENT, limit);
 	} else if (t->headers_too_big) {
 		fail(t, BF_ERR_PERMANENT, "the header of the answer is larger than 64 KiB");
+	} else if (t->two_lengths) {
+		fail(t, BF_ERR_RETRY, "the answer has two lengths");
 	} else {
 		fail(t, classify(code), text);
 	}

@@ -17,7 +17,7 @@
 #include "loop.h"
 
 const double bf_lag_bounds_s[BF_LAG_BUCKETS] = {
-	0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, HUGE_VAL
+	0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 2.5, HUGE_VAL
 };
 
 struct deferred {
@@ -295,7 +295,7 @@ struct bf_op *bf_timer_start(struct bf_loop *loop, int64_t after_ms, bf_loop_fn 
 	event_base_update_cache_time(loop->base);
 	if (evtimer_assign(&timer->event, loop->base, on_timer, timer) < 0 ||
 	    evtimer_add(&timer->event, &after) < 0)
-		abort();	/* only for want of memory, like every small allocation */
+		bf_out_of_memory();	/* the only reason there is */
 	return &timer->op;
 }
 

@@ -40,6 +40,7 @@ struct bf_pg {
 	int n_channels;
 	struct batches queue, finished;
 	struct bf_op *expiry;			/* of the first in the queue */
+	struct probe *probe;			/* NULL: none under way */
 	TAILQ_HEAD(, news) news;
 	char last_reason[sizeof(((struct bf_error *)0)->text)];	/* told while down; "" when up */
 	struct bf_pg_stats stats;
@@ -68,6 +69,16 @@ const struct bf_pg_stmt *pg_channel(const struct bf_pg *pg, int i)
 bool pg_is_dead(const struct bf_pg *pg)
 {
 	return pg->dead;
+}
+
+struct session *pg_session(struct bf_pg *pg, int i)
+{
+	return i < pg->config.sessions ? &pg->sessions[i] : NULL;
+}
+
+struct probe **pg_probe(struct bf_pg *pg)
+{
+	return &pg->probe;
 }
 
 /* ---- telling the user ---- */
@@ -239,7 +250,13 @@ static void enqueue(struct batch *b)
 	arm_expiry(b->pg);
 }
 
-/* The session with the least in flight; one that cannot get rid of its bytes comes last. */
+/* A statement that waits, for a lock of somebody else's perhaps: what is sent after it waits, too. */
+static bool hangs(const struct session *s)
+{
+	return s->n_inflight && bf_now_us() - s->progress_us > PG_HANGS_US;
+}
+
+/* The session with the least in flight; one that hangs or cannot get rid of its bytes comes last. */
 static struct session *pick(struct bf_pg *pg)
 {
 	struct session *best = NULL;
@@ -247,7 +264,7 @@ static struct session *pick(struct bf_pg *pg)
 
 	for (int i = 0; i < pg->config.sessions; i++) {
 		struct session *s = &pg->sessions[i];
-		int load = s->n_inflight + (s->wants_write ? PG_PIPELINE_MAX : 0);
+		int load = s->n_inflight + (s->wants_write || hangs(s) ? PG_PIPELINE_MAX : 0);
 
 		if (pipeline_takes(s) && (!best || load < least)) {
 			best = s;
@@ -482,6 +499,7 @@ void bf_pg_free(struct bf_pg *pg)
 		return;
 	pg->dead = true;
 	bf_op_cancel(pg->expiry);
+	probe_end(pg);
 	for (int i = 0; i < pg->config.sessions; i++)
 		session_release(&pg->sessions[i]);
 	while ((b = TAILQ_FIRST(&pg->queue))) {

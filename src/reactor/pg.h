@@ -5,6 +5,7 @@
  *   pg_batch.c     one batch: its parameters, its place among the results, its outcome
  *   pg_pipeline.c  what goes over a session: prepared statements, pipeline, results
  *   pg_session.c   the life of a session: events, watchdog, reconnecting
+ *   pg_probe.c     is the server at work for a session that is silent?
  *   pg_connect.c   one attempt to connect, host by host
  *   pg_conninfo.c  what a connection string says, with environment and service file behind it
  *   pg_error.c     SQLSTATE to error class
@@ -19,7 +20,9 @@ struct event;
 enum {
 	PG_HOSTS_MAX = 16,
 	PG_PIPELINE_MAX = 16,		/* batches in flight on one session */
+	PG_DOUBT_MS = 5000,		/* silent for so long: the server is asked about it */
 	PG_QUEUE_MS = 5000,		/* how long a batch waits for a session */
+	PG_HANGS_US = 100000,		/* no answer for so long: others are better served elsewhere */
 	PG_WATCHDOG_MS = 5000		/* beyond statement_timeout: a half-open connection */
 };
 
@@ -116,7 +119,8 @@ struct session {
 	struct prepared *prepared;
 	int n_prepared, prepared_cap;
 	struct bf_op *connecting, *backoff, *watchdog;
-	uint64_t progress_us, up_since_us;
+	uint64_t progress_us, up_since_us, heard_us;	/* heard: bytes came */
+	int backend;			/* the server's process, as itself says: a pooler may lie */
 	int attempts;			/* in a row, without a time of quiet in between */
 	bool was_up;
 };
@@ -125,6 +129,7 @@ void session_release(struct session *);
 void session_listen(struct session *, const struct bf_pg_stmt *listen);
 void session_ready(struct session *);		/* its setup has been done */
 void session_flush(struct session *);
+bool session_is_busy(const struct session *);	/* something is under way */
 void session_watch(struct session *);		/* something is under way: see that it gets on */
 void session_break(struct session *, const struct bf_error *why);	/* after this turn */
 void session_break_for(struct session *, enum bf_err_class, const char *what);	/* libpq says why */
@@ -135,11 +140,18 @@ void pipeline_send_script(struct session *, struct batch *);
 bool pipeline_takes(const struct session *);	/* a batch, now */
 void pipeline_read(struct session *);
 
+/* ---- pg_probe.c ---- */
+struct probe;
+void probe_start(struct bf_pg *);		/* closes the sessions that nobody works for */
+void probe_end(struct bf_pg *);
+
 /* ---- pg.c ---- */
 struct bf_loop *pg_loop(const struct bf_pg *);
 const struct bf_pg_config *pg_config(const struct bf_pg *);
 const struct bf_pg_stmt *pg_channel(const struct bf_pg *, int i);	/* LISTEN on the i-th in use, or NULL */
 bool pg_is_dead(const struct bf_pg *);
+struct session *pg_session(struct bf_pg *, int i);	/* NULL behind the last */
+struct probe **pg_probe(struct bf_pg *);	/* where the pool keeps the one under way */
 void pg_batch_over(struct batch *);		/* on no list: completes after this turn */
 void pg_session_up(struct session *);
 void pg_session_down(struct session *, bool was_up, const struct bf_error *);

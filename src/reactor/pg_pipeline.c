@@ -140,9 +140,32 @@ static void take_failure(struct session *s, struct batch *b, const PGresult *res
 		stmt = b->stmts[b->at];
 	pg_error_from_result(&err, stmt && stmt->name ? stmt->name : "database", result);
 	batch_take_error(b, &err);
+	/*
+	 * libpq's own error, want of memory above all: the server may have done it, and this session
+	 * may hold a lock that nobody knows of
+	 */
+	if (!err.sqlstate[0])
+		session_break(s, &err);
 	if (b->preparing || strcmp(err.sqlstate, "26000") == 0 ||
 	    (strcmp(err.sqlstate, "0A000") == 0 && err.class == BF_ERR_RETRY))
 		forget_statement(s, stmt);
+}
+
+/*
+ * libpq that is short of memory may have no result to give where there was one: what the server did
+ * nobody knows, and the count of what comes is no longer to be trusted.
+ */
+static void demand_results(struct session *s, struct batch *b)
+{
+	struct bf_error err;
+
+	for (int i = 0; i < b->n && b->err.class == BF_ERR_NONE; i++) {
+		if (b->results[i])
+			continue;
+		bf_error_set(&err, BF_ERR_RETRY, "an answer of the database was lost");
+		batch_take_error(b, &err);
+		session_break(s, &err);
+	}
 }
 
 /*
@@ -154,14 +177,17 @@ static void batch_complete(struct session *s, struct batch *b)
 	TAILQ_REMOVE(&s->inflight, b, link);
 	b->in = NULL;
 	s->n_inflight--;
+	demand_results(s, b);
 	if (b->err.class == BF_ERR_NONE)
 		b->n_results = b->n;
 	else if (strcmp(b->err.sqlstate, "25006") == 0)
 		session_break(s, &b->err);
-	if (b->role == BATCH_SETUP && b->err.class == BF_ERR_NONE)
+	if (b->role == BATCH_SETUP && b->err.class == BF_ERR_NONE) {
+		s->backend = (int)strtol(PQgetvalue(b->results[0], 0, 0), NULL, 10);
 		session_ready(s);
-	else if (b->role == BATCH_SETUP)
+	} else if (b->role == BATCH_SETUP) {
 		session_break(s, &b->err);
+	}
 	pg_batch_over(b);
 }
 

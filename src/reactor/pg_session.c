@@ -25,12 +25,13 @@ enum {
  */
 static const struct bf_pg_stmt stmt_setup = {
 	NULL,
-	"SELECT set_config('statement_timeout', $1, false), "
+	"SELECT pg_backend_pid(), set_config('statement_timeout', $1, false), "
 	"set_config('TimeZone', 'UTC', false), set_config('DateStyle', 'ISO, YMD', false), "
 	/* what is acknowledged as paid and counted must survive a crash of the server */
 	"CASE current_setting('synchronous_commit') WHEN 'off' "
-	"THEN set_config('synchronous_commit', 'on', false) END",
-	1
+	"THEN set_config('synchronous_commit', 'on', false) END, "
+	"CASE WHEN $2 <> '0' THEN set_config('lock_timeout', $2, false) END",
+	2
 };
 static const struct bf_pg_stmt stmt_check_interval = {
 	NULL, "SET client_connection_check_interval = 5000", 0
@@ -44,6 +45,13 @@ static const struct bf_pg_stmt stmt_server_keepalive = {
 	"SELECT set_config('tcp_keepalives_idle', '3', false), set_config('tcp_keepalives_interval', '1', false), "
 	"set_config('tcp_keepalives_count', '3', false), set_config('tcp_user_timeout', '5000', false)",
 	0
+};
+/*
+ * Something in the middle may answer the server's keepalives for a host that cannot be reached any more. Who says nothing
+ * for ten seconds over a session like this, where something is asked every four, is gone or stands still: its locks go.
+ */
+static const struct bf_pg_stmt stmt_idle = {
+	NULL, "SET idle_session_timeout = 10000", 0
 };
 
 static void connect_again(void *ctx);
@@ -158,6 +166,11 @@ static int64_t patience_ms(const struct session *s)
 	return config->statement_timeout_ms > 0 ? config->statement_timeout_ms + PG_WATCHDOG_MS : 0;
 }
 
+bool session_is_busy(const struct session *s)
+{
+	return s->n_inflight || s->script;
+}
+
 static int64_t silent_ms(const struct session *s)
 {
 	return (int64_t)((bf_now_us() - s->progress_us) / 1000);
@@ -172,23 +185,27 @@ static void on_watchdog(void *ctx)
 	int64_t silent = silent_ms(s), patience = patience_ms(s);
 
 	s->watchdog = NULL;
-	if ((s->n_inflight || s->script) && patience && silent >= patience) {
+	if (session_is_busy(s) && patience && silent >= patience) {
 		bf_error_set(&err, BF_ERR_RETRY, "the database has been silent for %" PRId64 " ms",
 			     silent);
 		session_fail(s, &err);
-	} else {
-		watch(s);
+		return;
 	}
+	if (session_is_busy(s) && s->state == SESSION_UP && silent >= PG_DOUBT_MS)
+		probe_start(s->pg);
+	watch(s);
 }
 
 /* Armed while something is under way; a busy session does not set a timer for each batch. */
 static void watch(struct session *s)
 {
-	int64_t silent = silent_ms(s), patience = patience_ms(s);
+	int64_t silent = silent_ms(s), patience = patience_ms(s), left = patience - silent;
 
-	if (s->watchdog || !patience || !(s->n_inflight || s->script))
+	if (s->watchdog || !patience || !session_is_busy(s))
 		return;
-	s->watchdog = bf_timer_start(pg_loop(s->pg), patience - silent + 1, on_watchdog, s);
+	if (s->state == SESSION_UP && left > PG_DOUBT_MS - silent % PG_DOUBT_MS)
+		left = PG_DOUBT_MS - silent % PG_DOUBT_MS;
+	s->watchdog = bf_timer_start(pg_loop(s->pg), left + 1, on_watchdog, s);
 }
 
 /* Something begins on an idle session: the silence before does not count. */
@@ -210,6 +227,8 @@ void session_flush(struct session *s)
 		session_break_for(s, BF_ERR_RETRY, "sending to the database");
 	} else if (rc > 0 && !s->wants_write) {
 		s->wants_write = event_add(s->writable, NULL) == 0;
+		if (!s->wants_write)	/* nobody would send the rest */
+			session_break_for(s, BF_ERR_RETRY, "waiting for the database's socket");
 	} else if (rc == 0 && s->wants_write) {
 		event_del(s->writable);
 		s->wants_write = false;
@@ -227,7 +246,7 @@ static void on_readable(evutil_socket_t fd, short what, void *ctx)
 	loop_mark(pg_loop(s->pg));
 	if (s->broken)
 		return;
-	s->progress_us = bf_now_us();
+	s->progress_us = s->heard_us = bf_now_us();
 	alive = PQconsumeInput(s->conn);
 	pipeline_read(s);		/* what came before the end counts */
 	if (!alive || PQstatus(s->conn) == CONNECTION_BAD) {
@@ -283,21 +302,24 @@ static void send_setup(struct session *s)
 	const struct bf_pg_config *config = pg_config(s->pg);
 	const struct bf_pg_call interval = { &stmt_check_interval, NULL };
 	const struct bf_pg_call keepalive = { &stmt_server_keepalive, NULL };
+	const struct bf_pg_call idle = { &stmt_idle, NULL };
 	struct bf_pg_call *calls;
-	char timeout[24];
-	const char *params[] = { timeout };
+	char timeout[24], lock_timeout[24];
+	const char *params[] = { timeout, lock_timeout };
 	int n = 1;
 
 	while (s->listens && pg_channel(s->pg, n - 1))
 		n++;
 	calls = bf_xcalloc((size_t)n, sizeof(*calls));
 	snprintf(timeout, sizeof(timeout), "%" PRId64, config->statement_timeout_ms);
+	snprintf(lock_timeout, sizeof(lock_timeout), "%" PRId64, config->lock_timeout_ms);
 	calls[0] = (struct bf_pg_call){ &stmt_setup, params };
 	for (int i = 1; i < n; i++)
 		calls[i].stmt = pg_channel(s->pg, i - 1);
 	if (config->keepalive) {	/* not every platform's server has them: their failure is no failure */
 		pipeline_send(s, batch_new(s->pg, BATCH_OPTIONAL, 1, NULL, NULL), &interval);
 		pipeline_send(s, batch_new(s->pg, BATCH_OPTIONAL, 1, NULL, NULL), &keepalive);
+		pipeline_send(s, batch_new(s->pg, BATCH_OPTIONAL, 1, NULL, NULL), &idle);
 	}
 	pipeline_send(s, batch_new(s->pg, BATCH_SETUP, n, NULL, NULL), calls);
 	free(calls);

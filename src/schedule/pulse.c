@@ -1,6 +1,6 @@
 /*
- * Every 4 s one statement asks all standing questions: who lives, which months lost their owner, which retries are due, is there a
- * pause, what did others close. An orphan is rescued after two looks 2 s apart.
+ * Every 4 s one statement asks all standing questions: who lives, which months lost their owner, which of our own are ours no more,
+ * which retries are due, is there a pause, what did others close. An orphan is rescued after two looks 2 s apart.
  */
 #include "schedule.h"
 #include "alerts.h"
@@ -129,6 +129,13 @@ static void touched(
 		bf_months_lost(s->months, &lost[i]);
 }
 
+/* Cancelled, reset or taken over elsewhere: its slot and its lock are wanted, and its requests in vain. */
+static void drop_lost(struct bf_schedule *s, const struct bf_pulse *p)
+{
+	for (int i = 0; i < p->n_lost; i++)
+		bf_months_lost(s->months, &p->lost[i]);
+}
+
 /* Months that wait their turn are not stuck: that they are still wanted is progress. */
 static void touch_waiting(struct bf_schedule *s)
 {
@@ -156,6 +163,8 @@ static void pruned(void *ctx, const struct bf_error *err, int64_t rows)
 		bf_log(BF_WARN, "old rows not pruned", BF_E(err));
 	else if (rows)
 		bf_log(BF_INFO, "old rows pruned", BF_I("rows", rows));
+	if (!err && rows >= BF_PRUNE_BITE)
+		s->pruned_us = 0; /* the next pulse takes the next bite */
 }
 
 /* Once an hour, by the oldest instance alone. */
@@ -202,6 +211,8 @@ static void keep(struct bf_schedule *s, const struct bf_pulse *p)
 		closures[i].reason = bf_arena_strdup(s->pulse_arena, p->closures[i].reason);
 	s->pulse.closures = closures;
 	s->pulse.pause_note = bf_arena_strdup(s->pulse_arena, p->pause_note);
+	s->pulse.lost = NULL; /* dropped by now */
+	s->pulse.n_lost = 0;
 	s->pulse_us = bf_now_us();
 	s->have_pulse = true;
 }
@@ -217,6 +228,7 @@ static void beaten(void *ctx, const struct bf_error *err, const struct bf_pulse 
 		pulse_soon(s, AGAIN_MS);
 		return;
 	}
+	drop_lost(s, p);
 	keep(s, p);
 	bf_providers_pulse(s->providers, s->instance_id, s->alone, &s->pulse);
 	if (s->enrich)

@@ -359,10 +359,25 @@ static void record_params(struct params *p, const struct bf_record_put *v, int n
 	JSONS(p, n, v[i].record_json, RECORD_MAX);
 }
 
+/* Months that are lost; or those that are busy, for which nothing at all was written. */
+static void read_flush(
+	struct call *c, const struct bf_error *err, PGresult *const *results, int n)
+{
+	const PGresult *r = err == NULL && n > 0 ? results[0] : NULL;
+	struct bf_error busy;
+
+	if (r != NULL && PQntuples(r) > 0 && call_bool(r, 0, "busy")) {
+		bf_error_set(&busy, BF_ERR_RETRY, "months locked by another session: %d",
+			PQntuples(r));
+		err = &busy;
+	}
+	call_tell_lost(c, err, r);
+}
+
 struct bf_op *bf_store_flush(
 	struct bf_store *s, const struct bf_flush *f, bf_store_lost_done *done, void *ctx)
 {
-	struct call *c = call_new(s, call_read_lost, ctx);
+	struct call *c = call_new(s, read_flush, ctx);
 	struct params p, q;
 
 	c->tell.lost = done;

@@ -54,7 +54,6 @@ void bf_store_free(struct bf_store *s)
 
 	if (s == NULL)
 		return;
-	bf_op_cancel(s->mark_op);
 	if (s->aside_conninfo != NULL)	/* it may hold a password */
 		explicit_bzero(s->aside_conninfo, strlen(s->aside_conninfo));
 	free(s->aside_conninfo);
@@ -304,18 +303,23 @@ void call_read_outcome(struct call *c, const struct bf_error *err, PGresult *con
 		c->tell.done(c->ctx, err, outcome);
 }
 
-void call_read_lost(struct call *c, const struct bf_error *err, PGresult *const *results, int n)
+void call_tell_lost(struct call *c, const struct bf_error *err, const PGresult *r)
 {
-	int n_lost = err == NULL && n > 0 ? PQntuples(results[0]) : 0;
+	int n_lost = r != NULL ? PQntuples(r) : 0;
 	struct bf_month_ref *lost = bf_arena_alloc(c->arena, (size_t)(n_lost + 1) * sizeof(*lost));
 
 	for (int i = 0; i < n_lost; i++) {
-		lost[i].year = (int)call_int(results[0], i, "year");
-		lost[i].month = (int)call_int(results[0], i, "month");
-		lost[i].fence = call_int(results[0], i, "fence");
+		lost[i].year = (int)call_int(r, i, "year");
+		lost[i].month = (int)call_int(r, i, "month");
+		lost[i].fence = call_int(r, i, "fence");
 	}
 	if (c->tell.lost != NULL)
 		c->tell.lost(c->ctx, err, lost, n_lost);
+}
+
+void call_read_lost(struct call *c, const struct bf_error *err, PGresult *const *results, int n)
+{
+	call_tell_lost(c, err, err == NULL && n > 0 ? results[0] : NULL);
 }
 
 void call_read_count(struct call *c, const struct bf_error *err, PGresult *const *results, int n)

@@ -70,7 +70,6 @@ struct bf_store {
 	bool pooled;				/* the lock session showed another's mark */
 	int owner_id;				/* of the last hello; 0 before */
 	uint64_t quota_row_until_us[BF_NPROVIDERS]; /* today's row is known to exist until then */
-	struct bf_op *mark_op;
 	char *aside_conninfo;			/* NULL: no long looks */
 	int64_t aside_connect_ms;
 	struct aside *aside;			/* the long look under way */
@@ -93,6 +92,8 @@ void call_refs(struct params *, const struct bf_month_ref *, int n);
 
 /* Readers shared by many: an outcome in the first column; refs; a count; JSON. */
 call_reader call_read_outcome, call_read_lost, call_read_count, call_read_json;
+/* The refs of the rows, none without a result; with the error, when there is one. */
+void call_tell_lost(struct call *, const struct bf_error *, const PGresult *);
 
 /* What months cost of late: the columns of a row per provider. */
 void call_read_plan(struct bf_plan_figures *, const PGresult *);

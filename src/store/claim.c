@@ -22,6 +22,7 @@ static void read_row(struct bf_month_row *m, const PGresult *r, int i)
 	call_copy(m->model_override, sizeof(m->model_override), r, i, "model_override");
 	m->max_quota = (int)call_int(r, i, "max_quota");
 	m->isbndb_calls = (int)call_int(r, i, "isbndb_calls");
+	m->outages = (int)call_int(r, i, "outages");
 	m->dry_run = call_bool(r, i, "dry_run");
 	m->last_step = (int)call_int(r, i, "last_step");
 }

@@ -7,6 +7,7 @@
  * stops everything. Waits for table locks only briefly, again and again, so that a migration never
  * makes a queue behind itself; losing the connection starts over where it was.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -372,6 +373,10 @@ int bf_store_migrate(const char *conninfo, bool status_only)
 		.connect_timeout_ms = 5000 };
 
 	m.loop = bf_loop_new();
+	if (m.loop == NULL) {
+		fprintf(stderr, "migrate: the event loop does not start: %s\n", strerror(errno));
+		return 1;
+	}
 	m.applied = bf_xcalloc(store_n_migrations, sizeof(*m.applied));
 	m.fresh = bf_xcalloc(store_n_migrations, sizeof(*m.fresh));
 	bf_buf_init(&m.script, SCRIPT_MAX);

@@ -89,6 +89,7 @@ struct beat {
 	struct bf_pulse pulse;
 	int *ids;
 	struct bf_orphan *orphans;
+	struct bf_month_ref *lost;
 	struct bf_provider_closure *closures;
 };
 
@@ -164,6 +165,9 @@ static void read_beat(struct beat *b, const PGresult *r, int i)
 		b->orphans[p->n_orphans++] =
 			(struct bf_orphan){ .ref = { (int)va, (int)vb, call_int(r, i, "c") },
 				.stuck = call_int(r, i, "d") != 0 };
+	} else if (strcmp(kind, "lost") == 0) {
+		b->lost[p->n_lost++] =
+			(struct bf_month_ref){ (int)va, (int)vb, call_int(r, i, "c") };
 	} else if (strcmp(kind, "retry") == 0) {
 		p->due_retries = (int)va;
 		p->next_retry_ms = call_text(r, i, "b") != NULL ? vb : -1;
@@ -209,11 +213,13 @@ static void read_pulse(struct call *c, const struct bf_error *err, PGresult *con
 	}
 	b.ids = bf_arena_alloc(c->arena, rows * sizeof(*b.ids) + 1);
 	b.orphans = bf_arena_alloc(c->arena, rows * sizeof(*b.orphans) + 1);
+	b.lost = bf_arena_alloc(c->arena, rows * sizeof(*b.lost) + 1);
 	b.closures = bf_arena_alloc(c->arena, rows * sizeof(*b.closures) + 1);
 	for (size_t i = 0; i < rows; i++)
 		read_beat(&b, r, (int)i);
 	b.pulse.instance_ids = b.ids;
 	b.pulse.orphans = b.orphans;
+	b.pulse.lost = b.lost;
 	b.pulse.closures = b.closures;
 	c->tell.pulse(c->ctx, NULL, &b.pulse);
 }

@@ -35,6 +35,7 @@ static void read_reserve(
 			continue;
 		reply.granted[k] = (int)call_int(r, i, "granted");
 		reply.lost[k] = call_bool(r, i, "lost");
+		reply.busy[k] = call_bool(r, i, "busy");
 	}
 	reply.used = call_int(r, 0, "used");
 	call_copy(reply.reset_at, sizeof(reply.reset_at), r, 0, "reset_at");

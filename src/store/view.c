@@ -3,6 +3,7 @@
  * the database is one this program can work with.
  */
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include "call.h"
 #include "migrations.h"
@@ -179,11 +180,38 @@ static enum bf_schema judge(struct call *c, PGresult *const *results, const char
 	return schema;
 }
 
+/*
+ * The lock session gets its mark first, and only then the pool looks for one: at the same time a
+ * pooler could have given them two connections, and not be noticed. It could also while others of
+ * our sessions are just being set up: so this is done some times.
+ */
+struct check {
+	struct bf_op op, *now;
+	struct call *look;
+	void *ctx;
+	int rounds;
+};
+
+enum { CHECK_ROUNDS = 5 };
+
+static void check_round(struct check *k, struct bf_store *s, bf_store_schema_done *done);
+
+static void check_cancel(struct bf_op *op)
+{
+	struct check *k = bf_container_of(op, struct check, op);
+
+	bf_op_cancel(k->now);
+	free(k);
+}
+
 /* The answer of the check; a refusal that tells what the schema lacks is an answer, too. */
 static void read_schema(struct call *c, const struct bf_error *err, PGresult *const *results, int n)
 {
+	struct check *k = c->ctx;
+	void *ctx = k->ctx;
 	enum bf_schema schema = BF_SCHEMA_OK;
 	const char *remedy = "";
+
 
 	if (err != NULL) {
 		schema = schema_of_error(err, &remedy);
@@ -192,35 +220,50 @@ static void read_schema(struct call *c, const struct bf_error *err, PGresult *co
 	} else if (n == 3) {
 		schema = judge(c, results, &remedy);
 	}
-	c->tell.schema(c->ctx, err, schema, remedy);
+	if (err == NULL && schema == BF_SCHEMA_OK && ++k->rounds < CHECK_ROUNDS) {
+		check_round(k, c->store, c->tell.schema);
+		return;
+	}
+	free(k);
+	c->tell.schema(ctx, err, schema, remedy);
 }
 
 /* The lock session has its mark; one that was there before and is not ours is a pooler's doing. */
 static void read_mark(struct call *c, const struct bf_error *err, PGresult *const *results, int n)
-{
-	const char *before = err == NULL && n > 0 ? call_text(results[0], 0, "before") : NULL;
-
-	c->store->mark_op = NULL;
-	if (before != NULL && before[0] != '\0' && strcmp(before, c->store->mark) != 0)
-		c->store->pooled = true;
-}
-
-struct bf_op *bf_store_check_schema(struct bf_store *s, bf_store_schema_done *done, void *ctx)
 {
 	const struct bf_pg_call calls[] = {
 		{ &sql_schema_facts, NULL },
 		{ &sql_schema_rights, NULL },
 		{ &sql_schema_applied, NULL },
 	};
-	struct call *c = call_new(s, read_schema, ctx);
+	const char *before = err == NULL && n > 0 ? call_text(results[0], 0, "before") : NULL;
+	struct check *k = c->ctx;
+
+	if (before != NULL && before[0] != '\0' && strcmp(before, c->store->mark) != 0)
+		c->store->pooled = true;
+	if (err != NULL && err->class == BF_ERR_CANCELLED)	/* the sessions are being closed */
+		read_schema(k->look, err, NULL, 0);
+	else
+		k->now = call_batch(k->look, c->store->pool, calls, BF_COUNT(calls));
+}
+
+static void check_round(struct check *k, struct bf_store *s, bf_store_schema_done *done)
+{
 	struct params p;
 
-	c->tell.schema = done;
-	if (s->mark_op == NULL) {
-		params_init(&p);
-		params_text(&p, s->mark);
-		s->mark_op =
-			call_query(call_new(s, read_mark, NULL), s->locks, &sql_session_mark, &p);
-	}
-	return call_batch(c, s->pool, calls, BF_COUNT(calls));
+	k->look = call_new(s, read_schema, k);
+	k->look->tell.schema = done;
+	params_init(&p);
+	params_text(&p, s->mark);
+	k->now = call_query(call_new(s, read_mark, k), s->locks, &sql_session_mark, &p);
+}
+
+struct bf_op *bf_store_check_schema(struct bf_store *s, bf_store_schema_done *done, void *ctx)
+{
+	struct check *k = bf_xcalloc(1, sizeof(*k));
+
+	k->op.cancel = check_cancel;
+	k->ctx = ctx;
+	check_round(k, s, done);
+	return &k->op;
 }

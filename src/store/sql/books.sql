@@ -138,7 +138,9 @@ FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k (title_key, author_key,
 JOIN isbn_resolutions r ON r.title_key = k.title_key AND r.author_key = k.author_key
 	AND r.expires_at > now()
 
--- The month rows are locked first and in order, here and in reserve; then the quota rows, in order.
+-- The month rows are locked first and in order, here and in reserve; then the quota rows, in order. A
+-- month that somebody else has locked is not waited for: then nothing is written, and the answer names
+-- what is busy.
 -- Units given back within ten seconds after a provider's midnight belong to the day before.
 -- name: flush
 WITH given AS MATERIALIZED (
@@ -175,10 +177,17 @@ WITH given AS MATERIALIZED (
 	FROM refs r JOIN backfill_log b ON b.year = r.year AND b.month = r.month
 		AND b.fence = r.fence
 	ORDER BY b.year, b.month
-	FOR UPDATE OF b
+	FOR UPDATE OF b SKIP LOCKED
+), busy AS MATERIALIZED (
+	SELECT r.year, r.month, r.fence
+	FROM refs r JOIN backfill_log b ON b.year = r.year AND b.month = r.month
+		AND b.fence = r.fence
+	WHERE b.id NOT IN (SELECT id FROM months)
+		AND NOT EXISTS (SELECT FROM backfill_flushes WHERE id = $1::uuid)
 ), fresh AS (
 	INSERT INTO backfill_flushes (id)
 	SELECT $1::uuid FROM (SELECT count(*) FROM months) AS locked
+	WHERE NOT EXISTS (SELECT FROM busy)
 	ON CONFLICT (id) DO NOTHING
 	RETURNING id
 ), resolved AS (
@@ -250,7 +259,14 @@ WITH given AS MATERIALIZED (
 	WHERE q.provider = s.provider AND q.day = s.day
 	RETURNING 1
 )
-SELECT DISTINCT g.year, g.month, g.fence FROM given g
+SELECT DISTINCT g.year, g.month, g.fence, false AS busy FROM given g
 WHERE NOT EXISTS (
 	SELECT FROM months m WHERE m.year = g.year AND m.month = g.month AND m.fence = g.fence
 		AND m.status = 'processing')
+	AND NOT EXISTS (
+		SELECT FROM backfill_log b WHERE b.year = g.year AND b.month = g.month
+			AND b.fence = g.fence AND b.status = 'processing'
+			AND b.id NOT IN (SELECT id FROM months))
+	AND NOT EXISTS (SELECT FROM busy)
+UNION ALL
+SELECT year, month, fence, true FROM busy

@@ -2,7 +2,8 @@
 -- the advisory lock of a month (class 1112949069, key year * 12 + month - 1) must live as long as
 -- its owner. The lock is tried in a materialised CTE, after the LIMIT: in a WHERE it would be taken
 -- on every row looked at. Events come last (they read from every other write), since numbering them
--- serialises all writers.
+-- serialises all writers. `outages`: how often in a row the month could ask nobody, since its books
+-- were stored, it failed otherwise, or an operator touched it; each wait is longer than the last.
 
 -- name: claim
 WITH pause AS MATERIALIZED (
@@ -72,7 +73,13 @@ WITH pause AS MATERIALIZED (
 	RETURNING 1
 )
 SELECT m.year, m.month, m.fence, m.job_id, m.stage, m.claimed_from, m.retry_count, m.round,
-	m.isbndb_calls, coalesce(j.batch_size, m.batch_size, 20) AS batch_size,
+	m.isbndb_calls, (
+		SELECT count(*) FROM backfill_events e
+		WHERE e.year = m.year AND e.month = m.month AND e.event = 'outage' AND e.id > (
+			SELECT coalesce(max(o.id), 0) FROM backfill_events o
+			WHERE o.year = m.year AND o.month = m.month AND (o.event LIKE 'operator_%'
+				OR o.event IN ('merged', 'failure', 'attempts_spent')))) AS outages,
+	coalesce(j.batch_size, m.batch_size, 20) AS batch_size,
 	coalesce(j.prompt_variant, m.prompt_variant, 'baseline') AS prompt_variant,
 	j.model_override, coalesce(j.max_quota, 0) AS max_quota, false AS dry_run, 1 AS last_step,
 	m.status, m.books_generated, m.isbns_resolved, m.isbns_queued, m.resolution_rate,
@@ -171,7 +178,13 @@ WITH pause AS MATERIALIZED (
 	RETURNING 1
 )
 SELECT m.year, m.month, m.fence, m.job_id, m.stage, m.claimed_from, m.retry_count, m.round,
-	m.isbndb_calls, coalesce(j.batch_size, m.batch_size, 20) AS batch_size,
+	m.isbndb_calls, (
+		SELECT count(*) FROM backfill_events e
+		WHERE e.year = m.year AND e.month = m.month AND e.event = 'outage' AND e.id > (
+			SELECT coalesce(max(o.id), 0) FROM backfill_events o
+			WHERE o.year = m.year AND o.month = m.month AND (o.event LIKE 'operator_%'
+				OR o.event IN ('merged', 'failure', 'attempts_spent')))) AS outages,
+	coalesce(j.batch_size, m.batch_size, 20) AS batch_size,
 	coalesce(j.prompt_variant, m.prompt_variant, 'baseline') AS prompt_variant,
 	j.model_override, coalesce(j.max_quota, 0) AS max_quota, false AS dry_run, 1 AS last_step,
 	m.status, m.books_generated, m.isbns_resolved, m.isbns_queued, m.resolution_rate,
@@ -264,7 +277,13 @@ SELECT CASE
 		WHEN $1::int = 0 AND NOT EXISTS (SELECT FROM picked) THEN 'nothing'
 		ELSE 'in_flight' END AS result,
 	p.note, m.year, m.month, m.fence, m.job_id, m.stage, m.claimed_from, m.retry_count, m.round,
-	m.isbndb_calls, coalesce(j.batch_size, m.batch_size, 20) AS batch_size,
+	m.isbndb_calls, (
+		SELECT count(*) FROM backfill_events e
+		WHERE e.year = m.year AND e.month = m.month AND e.event = 'outage' AND e.id > (
+			SELECT coalesce(max(o.id), 0) FROM backfill_events o
+			WHERE o.year = m.year AND o.month = m.month AND (o.event LIKE 'operator_%'
+				OR o.event IN ('merged', 'failure', 'attempts_spent')))) AS outages,
+	coalesce(j.batch_size, m.batch_size, 20) AS batch_size,
 	coalesce(j.prompt_variant, m.prompt_variant, 'baseline') AS prompt_variant,
 	j.model_override, coalesce(j.max_quota, 0) AS max_quota, false AS dry_run, 1 AS last_step
 FROM (VALUES (1)) AS one (x)

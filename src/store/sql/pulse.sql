@@ -40,23 +40,25 @@ SELECT g.id, g.ok, NOT EXISTS (SELECT FROM others) AS alone,
 	(SELECT count(*) FROM ended) AS ended, (SELECT count(*) FROM dead) AS dead
 FROM got g
 
+-- The answer is read from the locks that were tried: what only stood beside it would not be done
+-- when there is nothing to tell.
 -- name: relock
 WITH asked AS MATERIALIZED (
 	SELECT * FROM unnest($1::int[], $2::int[], $3::bigint[]) AS t (year, month, fence)
+), own AS MATERIALIZED (
+	SELECT objid::bigint AS key FROM pg_locks
+	WHERE locktype = 'advisory' AND classid = 1112949069 AND objsubid = 2 AND granted
+		AND pid = pg_backend_pid()
 ), mine AS MATERIALIZED (
-	SELECT a.* FROM asked a JOIN backfill_log b
+	SELECT a.*, CASE WHEN a.year * 12 + a.month - 1 IN (SELECT key FROM own) THEN true
+		ELSE pg_try_advisory_lock(1112949069, a.year * 12 + a.month - 1) END AS locked
+	FROM asked a JOIN backfill_log b
 		ON b.year = a.year AND b.month = a.month AND b.fence = a.fence
 			AND b.status = 'processing'
-), locked AS MATERIALIZED (
-	SELECT pg_try_advisory_lock(1112949069, m.year * 12 + m.month - 1) FROM mine m
-	WHERE NOT EXISTS (
-		SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = 1112949069
-			AND objsubid = 2 AND granted
-			AND objid::bigint = m.year * 12 + m.month - 1 AND pid = pg_backend_pid())
 )
-SELECT a.year, a.month, a.fence FROM asked a, (SELECT count(*) FROM locked) AS before
-WHERE NOT EXISTS (
-	SELECT FROM mine m WHERE m.year = a.year AND m.month = a.month AND m.fence = a.fence)
+SELECT a.year, a.month, a.fence FROM asked a LEFT JOIN mine m
+	ON m.year = a.year AND m.month = a.month AND m.fence = a.fence
+WHERE m.locked IS NULL
 
 -- A month that this instance has meanwhile claimed anew keeps its lock.
 -- name: unlock
@@ -117,6 +119,10 @@ UNION ALL
 SELECT 'orphan', b.year, b.month, b.fence, b.stuck::int, NULL, NULL FROM busy b
 WHERE NOT b.mine AND (b.stuck OR (b.job_id IS NOT NULL
 	AND NOT EXISTS (SELECT FROM held h WHERE h.class = 1112949069 AND h.key = b.key)))
+UNION ALL
+SELECT 'lost', m.year, m.month, m.fence, NULL, NULL, NULL FROM mine m
+WHERE NOT EXISTS (SELECT FROM busy b WHERE b.year = m.year AND b.month = m.month
+	AND b.fence = m.fence)
 UNION ALL
 SELECT 'retry', count(*) FILTER (WHERE next_attempt_at IS NULL OR next_attempt_at <= now()),
 	ceil(extract(epoch FROM min(next_attempt_at) FILTER (WHERE next_attempt_at > now())

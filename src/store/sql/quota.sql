@@ -11,7 +11,8 @@ WHERE NOT EXISTS (
 ON CONFLICT (provider, day) DO NOTHING
 
 -- Each of the wanted is granted whole or not at all, in order, while the room lasts. The months are
--- locked first, as in flush. used is NULL when today has no row yet: then nothing has happened.
+-- locked first, as in flush; one that somebody else has locked is busy and gets nothing yet. used is
+-- NULL when today has no row yet: then nothing has happened.
 -- name: reserve
 WITH RECURSIVE given AS MATERIALIZED (
 	SELECT t.year, t.month, t.fence, t.units::bigint AS units, t.ord
@@ -23,21 +24,24 @@ WITH RECURSIVE given AS MATERIALIZED (
 		AND (b.year, b.month, b.fence) IN (SELECT g.year, g.month, g.fence FROM given g
 			WHERE g.fence > 0)
 	ORDER BY b.year, b.month
-	FOR UPDATE OF b
+	FOR UPDATE OF b SKIP LOCKED
 ), current AS MATERIALIZED (
 	SELECT q.used FROM api_quota q, (SELECT count(*) FROM months) AS first
 	WHERE q.provider = $1::text AND q.day = backfill_provider_day($1::text, now())
 	FOR UPDATE OF q
 ), wanted AS MATERIALIZED (
-	SELECT g.ord, g.units, m.id, g.year > 0 AND g.fence > 0 AND m.id IS NULL AS lost
+	SELECT g.ord, g.units, m.id, g.year > 0 AND g.fence > 0 AND b.id IS NULL AS lost,
+		b.id IS NOT NULL AND m.id IS NULL AS busy
 	FROM given g LEFT JOIN months m ON m.year = g.year AND m.month = g.month
 		AND m.fence = g.fence
+	LEFT JOIN backfill_log b ON b.year = g.year AND b.month = g.month AND b.fence = g.fence
+		AND b.status = 'processing' AND g.fence > 0
 ), granted AS (
 	SELECT 0::bigint AS ord, 0::bigint AS units, (SELECT used FROM current) AS used
 	UNION ALL
 	SELECT w.ord, n.units, g.used + n.units
 	FROM granted g JOIN wanted w ON w.ord = g.ord + 1, LATERAL (
-		SELECT CASE WHEN w.lost OR ($2::int > 0 AND g.used + w.units > $2::int - $3::int)
+		SELECT CASE WHEN w.lost OR w.busy OR ($2::int > 0 AND g.used + w.units > $2::int - $3::int)
 			THEN 0::bigint
 			ELSE w.units END AS units) AS n
 ), raised AS (
@@ -60,7 +64,7 @@ WITH RECURSIVE given AS MATERIALIZED (
 	WHERE b.id = s.id AND s.n > 0 AND $1::text IN ('gemini', 'xai', 'isbndb')
 	RETURNING 1
 )
-SELECT w.ord - 1 AS index, g.units AS granted, w.lost, (SELECT used FROM raised) AS used,
+SELECT w.ord - 1 AS index, g.units AS granted, w.lost, w.busy, (SELECT used FROM raised) AS used,
 	backfill_time(backfill_provider_reset($1::text, now())) AS reset_at,
 	ceil(extract(epoch FROM backfill_provider_reset($1::text, now())
 		- now()) * 1000)::bigint AS reset_in_ms

@@ -242,12 +242,13 @@ SELECT json_build_object('success', true, 'data', json_build_object(
 FROM lines l WHERE l.provider = 'isbndb'
 
 -- Old rows go in bites, so that no prune holds many locks for long; the count says whether to come
--- again.
+-- again: with fewer rows than the smallest bite, nothing is left behind.
 -- name: prune
 WITH events AS (
 	DELETE FROM backfill_events WHERE id IN (
 		SELECT id FROM backfill_events
-		WHERE at < now() - CASE WHEN event LIKE 'operator%' THEN $5::bigint ELSE $1::bigint
+		WHERE at < now() - least($1::bigint, $5::bigint) * interval '1 ms'
+			AND at < now() - CASE WHEN event LIKE 'operator%' THEN $5::bigint ELSE $1::bigint
 			END * interval '1 ms'
 		ORDER BY at LIMIT 2000)
 	RETURNING id
@@ -274,7 +275,10 @@ WITH events AS (
 			- $3::bigint * interval '1 ms' LIMIT 2000)
 	RETURNING 1
 ), usage AS (
-	DELETE FROM api_usage WHERE day < (now() - $4::bigint * interval '1 ms')::date
+	DELETE FROM api_usage WHERE (provider, day, instance, year, month) IN (
+		SELECT provider, day, instance, year, month FROM api_usage
+		WHERE day < (now() - $4::bigint * interval '1 ms')::date
+		ORDER BY day LIMIT 2000)
 	RETURNING 1
 ), jobs AS (
 	DELETE FROM backfill_jobs WHERE job_id IN (
@@ -332,9 +336,11 @@ SELECT (SELECT count(*) FROM events) + (SELECT count(*) FROM answers) + (SELECT 
 -- After a week the days of instances and months become one line per provider and day.
 -- name: usage_rollup
 WITH old AS (
-	DELETE FROM api_usage
-	WHERE day < (now() - interval '7 days')::date
-		AND NOT (instance = '' AND year = 0 AND month = 0)
+	DELETE FROM api_usage WHERE (provider, day, instance, year, month) IN (
+		SELECT provider, day, instance, year, month FROM api_usage
+		WHERE day < (now() - interval '7 days')::date
+			AND NOT (instance = '' AND year = 0 AND month = 0)
+		ORDER BY day LIMIT 20000)
 	RETURNING *
 )
 INSERT INTO api_usage AS u (provider, day, instance, year, month, calls, errors, units, tokens_in,

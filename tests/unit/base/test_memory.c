@@ -134,6 +134,28 @@ static void test_out_of_memory(void **state)
 	assert_int_equal(WEXITSTATUS(status), 1);
 }
 
+/* A buffer that may grow but cannot is no buffer that is full: nothing is skipped, the process ends. */
+static void test_buf_out_of_memory(void **state)
+{
+	volatile size_t huge = SIZE_MAX / 8;
+	int status;
+	pid_t pid = fork();
+
+	(void)state;
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct bf_buf b;
+
+		close(STDERR_FILENO);
+		bf_buf_init(&b, SIZE_MAX / 2);
+		(void)bf_buf_add(&b, "x", huge);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 1);
+}
+
 /* The plain helpers. */
 static void test_xhelpers(void **state)
 {
@@ -153,7 +175,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_buf_cap), cmocka_unit_test(test_buf_failure_sticks), cmocka_unit_test(test_buf_format),
 		cmocka_unit_test(test_buf_overflow), cmocka_unit_test(test_arena), cmocka_unit_test(test_arena_strings),
-		cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_xhelpers)
+		cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_buf_out_of_memory),
+		cmocka_unit_test(test_xhelpers)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -81,6 +81,10 @@ static const struct {
 	{ "<html><body>Bad gateway</body></html>", BF_BOOKS_GARBAGE, 0, 0 },
 	{ "12345", BF_BOOKS_GARBAGE, 0, 0 },
 	{ "{{{{[[[[", BF_BOOKS_GARBAGE, 0, 0 },
+	/* cut off before its first book is whole: no words of refusal */
+	{ "{\"books\": [{\"title\": \"A Long Way Home Again\", \"auth", BF_BOOKS_GARBAGE, 0, 0 },
+	{ "[{\"title\": \"A Long Way Home", BF_BOOKS_GARBAGE, 0, 0 },
+	{ "[I cannot name any books of that month.]", BF_BOOKS_REFUSED, 0, 0 },
 	{ "{\"a\":1}", BF_BOOKS_GARBAGE, 0, 0 },
 	{ "true", BF_BOOKS_GARBAGE, 0, 0 },
 };

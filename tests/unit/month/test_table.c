@@ -50,7 +50,7 @@ static void every_state_is_reached_and_left(void **state)
 	}
 }
 
-/* Proves that from anywhere a month can be retried, failed, released or lost, and that losing writes nothing. */
+/* Proves that a month can be retried, failed or lost from anywhere, and that losing writes nothing. */
 static void every_working_state_can_end(void **state)
 {
 	(void)state;
@@ -59,11 +59,36 @@ static void every_working_state_can_end(void **state)
 			continue;
 		assert_int_equal(month_table[s][MEV_FAILURE].next, MONTH_RETRY);
 		assert_int_equal(month_table[s][MEV_SPENT].next, MONTH_FAILED);
-		assert_int_equal(month_table[s][MEV_RELEASE].next, MONTH_RELEASED);
 		assert_int_equal(month_table[s][MEV_LOSE].next, MONTH_LOST);
 		assert_null(month_table[s][MEV_LOSE].commit);
 		assert_non_null(month_table[s][MEV_FAILURE].commit);
 	}
+}
+
+/* Proves that what only one stage can raise is a bug elsewhere: a drain ends all stages but the last write. */
+static void some_ends_are_one_stages_own(void **state)
+{
+	(void)state;
+	for (int s = 0; s < MONTH_NSTATES; s++) {
+		bool over = month_state_is_final((enum month_state)s);
+
+		assert_int_equal(month_table[s][MEV_OUTAGE].kind, s == MONTH_RESOLVING ? MOVE_GO : MOVE_BUG);
+		assert_int_equal(month_table[s][MEV_HOPELESS].kind, s == MONTH_GENERATING ? MOVE_GO : MOVE_BUG);
+		assert_int_equal(month_table[s][MEV_RELEASE].kind, over || s == MONTH_QUEUEING ? MOVE_BUG : MOVE_GO);
+	}
+}
+
+/* Proves that a state that is not the last has work of its own: the move that enters it starts some. */
+static void every_stage_begins_something(void **state)
+{
+	(void)state;
+	for (int s = 0; s < MONTH_NSTATES; s++)
+		for (int e = 0; e < MONTH_NEVENTS; e++) {
+			const struct month_move *m = &month_table[s][e];
+
+			if (m->kind == MOVE_GO)
+				assert_int_equal(m->action != NULL, !month_state_is_final(m->next));
+		}
 }
 
 /* Proves that every move to a living or ended state but `lost` is written to the database. */
@@ -105,6 +130,8 @@ int main(void)
 		cmocka_unit_test(every_cell_is_written),
 		cmocka_unit_test(every_state_is_reached_and_left),
 		cmocka_unit_test(every_working_state_can_end),
+		cmocka_unit_test(some_ends_are_one_stages_own),
+		cmocka_unit_test(every_stage_begins_something),
 		cmocka_unit_test(every_move_is_committed),
 		cmocka_unit_test(diagram_has_every_arrow),
 	};

@@ -108,6 +108,48 @@ static void test_cached(void **state)
 	assert_int_equal(w.n_requests, 0);
 }
 
+/* Proves that an answer that repeats our key does not bring it into what is said of it, however often it stands there. */
+static void test_key_repeated(void **state)
+{
+	static const struct bf_month_ref none;
+	struct bf_candidate c = candidate();
+	struct heard h = { 0 };
+
+	(void)state;
+	world_begin(BF_ISBNDB, 100, 0);
+	bf_resolve_start(w.p, &none, false, &c, NULL, hear, &h);
+	world_run(100);
+	for (int i = 0; i < 3; i++) {
+		world_answer(i, 500,
+			"{\"message\":\"you sent k3y-OF-the_test.42k3y-OF-the_test.42, "
+			"and k3y-OF-the_test.42\"}");
+		world_run(10000);
+	}
+	expect(&h, "\"outcome\":\"failed\"");
+	expect(&h, "you sent ****");
+	assert_null(strstr(h.notes, "k3y-OF-the_test.42"));
+}
+
+/* Proves that a failure that asks to be left alone for a day closes the provider, and the book does not rest that long. */
+static void test_stays_away(void **state)
+{
+	static const struct bf_month_ref none;
+	struct bf_candidate c = candidate();
+	struct heard h = { 0 };
+
+	(void)state;
+	world_begin(BF_ISBNDB, 100, 0);
+	w.retry_after_ms = 86400000;
+	bf_resolve_start(w.p, &none, false, &c, NULL, hear, &h);
+	world_run(100);
+	world_answer(0, 503, "{}");
+	world_run(10);
+	expect(&h, "\"outcome\":\"failed\"");
+	expect(&h, "for 86400 s");
+	assert_int_equal(w.n_closed, 1);
+	assert_non_null(bf_provider_unusable(w.p, BF_ISBNDB));
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
@@ -115,6 +157,8 @@ int main(void)
 		T(test_request),
 		T(test_shared),
 		T(test_cached),
+		T(test_key_repeated),
+		T(test_stays_away),
 	};
 
 	return cmocka_run_group_tests_name("spent", tests, NULL, NULL);

@@ -122,6 +122,30 @@ static void test_mixed(void **state)
 	assert_int_equal(w.used[BF_ISBNDB], 1);
 }
 
+/* Proves that an instance that hears nothing from the database any more sends nothing after eight seconds, and goes on then. */
+static void test_cut_off(void **state)
+{
+	struct heard early, late;
+
+	(void)state;
+	world_begin(BF_OPEN_LIBRARY, 0, 0);
+	w.cut_off = true;
+	world_run(7000);
+	look_up(BF_OPEN_LIBRARY, 1, &early);
+	world_run(SLOT);
+	assert_int_equal(w.n_requests, 1);
+	world_answer(0, 200, nothing_found);
+	world_run(2000);
+	look_up(BF_OPEN_LIBRARY, 1, &late);
+	world_run(60000);
+	assert_int_equal(w.n_requests, 1);
+	world_pulse(-1);
+	world_run(SLOT);
+	assert_int_equal(w.n_requests, 2);
+	world_answer(1, 200, nothing_found);
+	assert_int_equal(early.times + late.times, 2);
+}
+
 /* Proves that a new day's last unit closes the provider again. */
 static void test_next_day(void **state)
 {
@@ -244,6 +268,7 @@ int main(void)
 		T(test_bulk_counts_each),
 		T(test_bulk_refused),
 		T(test_mixed),
+		T(test_cut_off),
 		T(test_next_day),
 		T(test_cancelled),
 		T(test_retry),

@@ -31,14 +31,21 @@ struct world {
 	uint64_t now_us;
 	struct world_request request[WORLD_MAX];
 	int n_requests;
+	int64_t retry_after_ms; /* of every answer; 0: none is told */
 	/* the store */
 	int grant_at_most; /* of each wish, when >= 0: a store that grants in parts */
+	bool cut_off;	   /* from the database: no pulse comes by itself */
+	int locked_month;  /* its row is another session's, when > 0 */
+	bool flush_is_doubtful; /* the next flush is neither written nor refused: the test decides later */
+	uint64_t doubtful_id;
 	int64_t used[BF_NPROVIDERS];
 	struct bf_reserve want[WORLD_MAX];
 	int n_wants;
 	struct bf_usage spent[BF_NPROVIDERS]; /* sums of all flushes and all months */
 	struct world_record kept[WORLD_MAX];
 	int n_kept, n_flushes, n_lost, n_probes, n_closed;
+	int n_written, n_findings; /* flushes that were written, once per id, and the findings in them */
+	uint64_t written_id[WORLD_MAX];
 };
 extern struct world w;
 

@@ -163,6 +163,11 @@ static inline void serve(struct evhttp_request *req, void *ctx)
 		evhttp_send_reply(req, 200, "OK", out);
 	} else if (strcmp(path, "/gzip") == 0 || strcmp(path, "/bomb") == 0) {
 		answer_gzip(req, out, path[1] == 'b');
+	} else if (strncmp(path, "/lengths/", 9) == 0) {
+		evhttp_add_header(headers, "Content-Length", "5");
+		evhttp_add_header(headers, "Content-Length", path + 9);
+		evbuffer_add_printf(out, "hello");
+		evhttp_send_reply(req, 200, "OK", out);
 	} else if (strcmp(path, "/headers") == 0) {
 		answer_big_header(req);
 	} else if (strcmp(path, "/loop") == 0) {

@@ -167,6 +167,19 @@ static void header_is_capped(void **state)
 	assert_non_null(strstr(w->err.text, "header"));
 }
 
+/* An answer with two lengths that differ is none; the same one twice is fine. */
+static void two_lengths(void **state)
+{
+	struct world *w = *state;
+
+	get(w, "/lengths/4");
+	assert_int_equal(w->err.class, BF_ERR_RETRY);
+	assert_non_null(strstr(w->err.text, "two lengths"));
+	get(w, "/lengths/5");
+	assert_int_equal(w->status, 200);
+	assert_string_equal(w->body, "hello");
+}
+
 /* Retry-After: seconds, a date in the past, nonsense and a far future (RFC 9110, 10.2.3). */
 static void retry_after(void **state)
 {
@@ -438,7 +451,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(plain_answer), TEST(post_has_its_body), TEST(a_500_is_a_reply),
 		TEST(stall_times_out), TEST(size_is_capped), TEST(gzip_is_decoded),
-		TEST(gzip_bomb_is_capped), TEST(header_is_capped), TEST(retry_after),
+		TEST(gzip_bomb_is_capped), TEST(header_is_capped), TEST(two_lengths), TEST(retry_after),
 		TEST(redirects_off), TEST(redirect_same_origin), TEST(redirect_loop_ends),
 		TEST(redirect_foreign_refused), TEST(redirect_drops_the_key),
 		TEST(redirect_of_a_post), TEST(connection_failures), TEST(localhost_by_name),

@@ -382,6 +382,7 @@ static void session_settings(void **state)
 		/* where the server is reached by TCP; on a Unix socket they read 0 */
 		{ "tcp_keepalives_idle", "3" }, { "tcp_keepalives_interval", "1" },
 		{ "tcp_keepalives_count", "3" }, { "tcp_user_timeout", "5000" },
+		{ "idle_session_timeout", "10s" },
 	};
 	struct world *w = need_database(state);
 	struct bf_pg_config config = config_for(w, 1);

@@ -358,6 +358,8 @@ void got_pulse(void *ctx, const struct bf_error *err, const struct bf_pulse *p)
 		got.closures[i] = p->closures[i];
 		got.closures[i].reason = bf_arena_strdup(got.arena, p->closures[i].reason);
 	}
+	for (int i = 0; i < p->n_lost && i < DB_MAX; i++)
+		got.lost[i] = p->lost[i];
 	got.pulse.pause_note = bf_arena_strdup(got.arena, p->pause_note);
 }
 

@@ -133,6 +133,42 @@ static struct bf_resolution hit_for(const struct bf_month_row *row)
 			"SELECT id FROM backfill_candidates WHERE month = %d", row->ref.month) };
 }
 
+/* Nothing of a flush is written while another session has one of its months locked, which is named; afterwards all of it is; and
+ * what is written already is known to be, locked or not. */
+static void a_flush_does_not_wait_for_a_lock(void **state)
+{
+	NODE(state);
+	struct bf_resolution v[2];
+	const struct bf_flush flush = { 7, 10, v, 2, NULL, 0, NULL, 0 };
+	struct bf_month_row row;
+
+	seed(one, 2024, 2024);
+	for (int i = 0; i < 2; i++) {
+		row = claim_one(one);
+		save(one, &row, 1);
+		v[i] = hit_for(&row);
+	}
+	for (int i = 0; i < 3; i++) {
+		if (i != 1)
+			db_run("BEGIN; SELECT FROM backfill_log WHERE month = 11 FOR UPDATE");
+		bf_store_flush(one->store, &flush, got_lost, NULL);
+		db_wait();
+		if (i != 1)
+			db_run("ROLLBACK");
+		if (i == 0) {
+			assert_int_equal(got.err.class, BF_ERR_RETRY);
+			assert_int_equal(got.n, 1);
+			assert_int_equal(got.lost[0].month, 11);
+			assert_int_equal(got.lost[0].fence, row.ref.fence);
+		} else {
+			assert_string_equal(got.err.text, "");
+			assert_int_equal(got.n, 0);
+		}
+		assert_int_equal(db_int("SELECT count(*) FROM backfill_candidates WHERE state = 'resolved'"),
+			i == 0 ? 0 : 2);
+	}
+}
+
 /* A flush is applied once; the part of a month that is no longer mine is left out and named. */
 static void a_flush_counts_once(void **state)
 {
@@ -307,6 +343,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			candidates_come_with_the_cache, db_setup, db_teardown),
 		cmocka_unit_test_setup_teardown(a_flush_counts_once, db_setup, db_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_flush_does_not_wait_for_a_lock, db_setup, db_teardown),
 		cmocka_unit_test_setup_teardown(completion_counts_isbns, db_setup, db_teardown),
 		cmocka_unit_test_setup_teardown(rates_have_two_decimals, db_setup, db_teardown),
 		cmocka_unit_test_setup_teardown(one_isbn_is_one_book, db_setup, db_teardown),

@@ -132,6 +132,31 @@ static void pulse_mends_locks(void **state)
 	assert_int_equal(month_locks(), 1);
 }
 
+/* A month of mine that was cancelled, or taken over, elsewhere is named; the one that is still mine is not. */
+static void lost_months_are_named(void **state)
+{
+	NODE(state);
+	struct bf_month_ref refs[3];
+
+	seed(one, 2024, 2024);
+	for (int i = 0; i < 3; i++)
+		refs[i] = claim_one(one).ref;
+	pulse(one, refs, 3);
+	assert_int_equal(got.pulse.n_lost, 0);
+	bf_store_operator(one->store, BF_OPERATOR_CANCEL, 2024, refs[0].month, got_done, NULL);
+	db_wait();
+	db_run("UPDATE backfill_log SET fence = fence + 1 WHERE month = %d", refs[2].month);
+	pulse(one, refs, 3);
+	assert_int_equal(got.pulse.n_lost, 2);
+	for (int i = 0; i < 2; i++) {
+		const struct bf_month_ref *lost = &got.lost[i];
+
+		assert_true(lost->month == refs[0].month || lost->month == refs[2].month);
+		assert_int_equal(lost->year, 2024);
+		assert_int_equal(lost->fence, refs[0].fence);
+	}
+}
+
 /* Unlocking frees a month for others, but not one that was claimed anew meanwhile. */
 static void unlock_spares_what_was_claimed_anew(void **state)
 {
@@ -181,6 +206,29 @@ static void a_lost_lock_session_comes_back(void **state)
 	node_free(again);
 }
 
+/* Locks are taken again also when no month is lost and there is nothing to tell. */
+static void relock_locks_without_a_word(void **state)
+{
+	NODE(state);
+	struct bf_month_ref refs[2];
+
+	seed(one, 2024, 2024);
+	claim(one, 2, 2000, 2024, false);
+	for (int i = 0; i < 2; i++)
+		refs[i] = got.rows[i].ref;
+	for (int n = 1; n <= 2; n++) {
+		bf_store_unlock(one->store, refs, n, got_done, NULL);
+		db_wait();
+		assert_int_equal(month_locks(), 2 - n);
+		for (int again = 0; again < 2; again++) {
+			bf_store_relock(one->store, one->id, refs, 2, got_lost, NULL);
+			db_wait();
+			assert_int_equal(got.n, 0);
+			assert_int_equal(month_locks(), 2);
+		}
+	}
+}
+
 /* A timer's run belongs to whoever claims it first, also when the claim is repeated; older runs are
  * refused. */
 static void a_timer_fires_once(void **state)
@@ -222,10 +270,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(pulse_answers_everything, db_setup, db_teardown),
 		cmocka_unit_test_setup_teardown(orphans_are_seen, db_setup, db_teardown),
 		cmocka_unit_test_setup_teardown(pulse_mends_locks, db_setup, db_teardown),
+		cmocka_unit_test_setup_teardown(lost_months_are_named, db_setup, db_teardown),
 		cmocka_unit_test_setup_teardown(
 			unlock_spares_what_was_claimed_anew, db_setup, db_teardown),
 		cmocka_unit_test_setup_teardown(
 			a_lost_lock_session_comes_back, db_setup, db_teardown),
+		cmocka_unit_test_setup_teardown(relock_locks_without_a_word, db_setup, db_teardown),
 		cmocka_unit_test_setup_teardown(a_timer_fires_once, db_setup, db_teardown),
 	};
 

@@ -112,6 +112,34 @@ static void calls_are_counted_for_their_month(void **state)
 		db_int("SELECT sum(gemini_calls + isbndb_calls + xai_calls) FROM backfill_log"), 4);
 }
 
+/* A month that another session has locked gets nothing yet and is not lost; those beside it get theirs at once. */
+static void a_locked_month_is_busy(void **state)
+{
+	NODE(state);
+	struct bf_reserve v[3];
+
+	seed(one, 2024, 2024);
+	claim(one, 2, 2000, 2024, false);
+	v[0] = (struct bf_reserve){ .ref = got.rows[0].ref, .units = 1 };
+	v[1] = (struct bf_reserve){ .ref = got.rows[1].ref, .units = 1 };
+	v[2] = (struct bf_reserve){ .units = 1 };
+	for (int i = 0; i < 2; i++) {
+		if (i == 0)
+			db_run("BEGIN; SELECT FROM backfill_log WHERE month = 12 FOR UPDATE");
+		bf_store_reserve(one->store, BF_ISBNDB, 100, 0, v, 3, got_reserve, NULL);
+		db_wait();
+		if (i == 0)
+			db_run("ROLLBACK");
+		assert_string_equal(got.err.text, "");
+		assert_int_equal(got.reserved.busy[0], i == 0);
+		assert_int_equal(got.reserved.granted[0], i);
+		assert_int_equal(got.reserved.granted[1] + got.reserved.granted[2], 2);
+		assert_false(got.reserved.lost[0] || got.reserved.lost[1] || got.reserved.busy[1]);
+	}
+	assert_int_equal(db_int("SELECT isbndb_calls FROM backfill_log WHERE month = 12"), 1);
+	assert_int_equal(db_int("SELECT used FROM api_quota WHERE provider = 'isbndb'"), 5);
+}
+
 /* What is given back is free again, and the month's column tells what was really sent. */
 static void unused_units_come_back(void **state)
 {
@@ -281,6 +309,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(thirteen_of_fourteen, db_setup, db_teardown),
 		cmocka_unit_test_setup_teardown(
 			calls_are_counted_for_their_month, db_setup, db_teardown),
+		cmocka_unit_test_setup_teardown(a_locked_month_is_busy, db_setup, db_teardown),
 		cmocka_unit_test_setup_teardown(unused_units_come_back, db_setup, db_teardown),
 		cmocka_unit_test_setup_teardown(a_new_day_starts_at_nothing, db_setup, db_teardown),
 		cmocka_unit_test_setup_teardown(

@@ -271,6 +271,31 @@ static void pruning_keeps_what_is_needed(void **state)
 		"5 a4");
 }
 
+/* A long neglected database is pruned in bites, until the count says that nothing is left; of the same age, events of operators
+ * stay as long as the audit. */
+static void pruning_takes_bites(void **state)
+{
+	NODE(state);
+	const int64_t day = 86400000;
+	const struct bf_retention r = { 10 * day, 10 * day, 10 * day, 10 * day, 20 * day, 10 * day };
+	const int want[] = { 2000 + 2000, 500 + 100, 0 };
+
+	db_run("INSERT INTO backfill_events (year, month, fence, step, event, at) SELECT 2001, 1, 1, g, "
+	       "CASE g WHEN 2501 THEN 'operator_reset' ELSE 'moved' END, now() - interval '15 d' "
+	       "FROM generate_series(1, 2501) AS g");
+	db_run("INSERT INTO api_usage (provider, day, instance, year, month, calls) "
+	       "SELECT 'xai', current_date - 11 - g, '', 0, 0, 1 FROM generate_series(1, 2100) AS g");
+	for (size_t i = 0; i < BF_COUNT(want); i++) {
+		bf_store_prune(one->store, &r, got_count, NULL);
+		db_wait();
+		assert_string_equal(got.err.text, "");
+		assert_int_equal(got.count, want[i]);
+		assert_int_equal(got.count >= BF_PRUNE_BITE, i < 2);
+	}
+	assert_string_equal(db_text("SELECT string_agg(event, ' ') FROM backfill_events"), "operator_reset");
+	assert_int_equal(db_int("SELECT count(*) FROM api_usage"), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -281,6 +306,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(quota_figures, db_setup, db_teardown),
 		cmocka_unit_test_setup_teardown(
 			pruning_keeps_what_is_needed, db_setup, db_teardown),
+		cmocka_unit_test_setup_teardown(pruning_takes_bites, db_setup, db_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, db_group_setup, db_group_teardown);
