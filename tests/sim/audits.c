@@ -6,6 +6,7 @@
 #include "instance.h"
 #include "invariants.h"
 #include "plan.h"
+#include "../../src/month/machine.h"
 
 struct audit audit_begin(const struct bf_step *s)
 {
@@ -104,16 +105,79 @@ static bool blames_the_database(const char *error)
 	return false;
 }
 
-/* A counted failure waits base * 2^(n-1), capped, give or take a fifth. */
+/* How often in a row it could ask nobody, before now. */
+static int outages_before(const struct mrow *row)
+{
+	int n = 0;
+
+	for (int i = w.model->events.n - 1; i >= 0; i--) {
+		const struct mevent *e = &w.model->events.v[i];
+
+		if (e->year != row->year || e->month != row->month)
+			continue;
+		if (!strcmp(e->event, "outage"))
+			n++;
+		else if (strcmp(e->event, "claimed") != 0 && strcmp(e->event, "rescued") != 0 &&
+			strcmp(e->event, "resume_resolving") != 0 && strcmp(e->event, "release") != 0 &&
+			strcmp(e->event, "by_hand") != 0)
+			return n;
+	}
+	return n;
+}
+
+/* A counted failure waits base * 2^(n-1), capped, give or take a fifth; so does the n-th outage in a row. */
 static bool waits_well(const struct mrow *row, const struct bf_failure *f)
 {
-	int64_t ms = plan.config[0].scheduler.retry_base_ms;
+	int64_t ms = plan.config[0].scheduler.retry_base_ms,
+		cap = plan.config[0].scheduler.retry_cap_ms;
+	int n = f->counted ? row->retry_count : outages_before(row);
 
-	for (int i = 0; f->counted && i < row->retry_count; i++)
+	for (int i = 0; i < n && ms < cap; i++)
 		ms *= 2;
-	if (ms > plan.config[0].scheduler.retry_cap_ms)
-		ms = plan.config[0].scheduler.retry_cap_ms;
+	if (ms > cap)
+		ms = cap;
 	return f->wait_ms >= ms * 8 / 10 - 1 && f->wait_ms <= ms * 12 / 10 + 1;
+}
+
+/* ---- what a pulse has told ---- */
+int audit_stale(const struct bf_month_ref *refs, int n, struct bf_month_ref *stale)
+{
+	int n_stale = 0;
+
+	for (int i = 0; i < n; i++) {
+		const struct mrow *row = model_row(w.model, refs[i].year, refs[i].month);
+
+		if (!row || row->fence != refs[i].fence || row->status != M_PROCESSING)
+			stale[n_stale++] = refs[i];
+	}
+	return n_stale;
+}
+
+/* Only one whose own write is under way is kept: that will tell. */
+void audit_dropped(const struct inst *inst, const struct bf_month_ref *stale, int n)
+{
+	const struct month *m;
+
+	TAILQ_FOREACH (m, &inst_months(inst)->list, link)
+		for (int i = 0; i < n; i++)
+			if (!m->row.dry_run && !m->move && m->row.ref.year == stale[i].year &&
+				m->row.ref.month == stale[i].month &&
+				m->row.ref.fence == stale[i].fence)
+				sim_fail("%d-%02d: %s keeps fence %lld, which its pulse found stale",
+					stale[i].year, stale[i].month, inst_name(inst),
+					(long long)stale[i].fence);
+}
+
+/* What the month's own write has ended is not lost, and counts as what it became. A drain's last call asks nobody. */
+void audit_loses(const struct month *m)
+{
+	const struct mrow *row = model_row(w.model, m->row.ref.year, m->row.ref.month);
+
+	if (row && m->move && !m->row.dry_run && !m->set->draining &&
+		row->fence == m->row.ref.fence && row->status != M_PROCESSING &&
+		model_has_step(w.model, &m->move_step))
+		sim_fail("%d-%02d: given up as lost, and its own write has ended it as %s", row->year,
+			row->month, model_status_names[row->status]);
 }
 
 /* ---- who has been told that a month is lost ---- */

@@ -137,6 +137,23 @@ static void do_outage(struct inst *i)
 	ev_in(&chaos.db_back, NULL, rnd_between(50000, chance(300) ? 40000000 : 5000000), db_back);
 }
 
+/* A session that has nothing to do with us changes a month's row and is slow to commit. */
+static void do_row_lock(struct inst *i)
+{
+	struct mrow *row;
+	int year, month;
+
+	(void)i;
+	month_in(true, &year, &month);
+	row = model_row(w.model, year, month);
+	if (!row)
+		return;
+	fault_count(F_ROW_LOCKED);
+	sim_db_clock();
+	row->locked_until = w.model->now_us + rnd_between(20000, chance(300) ? 9000000 : 1500000);
+	sim_trace("%d-%02d is locked", year, month);
+}
+
 static void do_provider(struct inst *i)
 {
 	int p = (int)rnd_below(BF_NPROVIDERS);
@@ -289,6 +306,26 @@ static void do_pause(struct inst *i)
 	ev_in(&chaos.resume, NULL, rnd_between(500000, 30000000), resume);
 }
 
+/* As the README has it: back to retry, one attempt more; the fence stays, and no transition is written (here: noted). */
+static void do_by_hand(struct inst *i)
+{
+	struct mrow *row;
+	int year, month;
+
+	(void)i;
+	month_in(true, &year, &month);
+	row = model_row(w.model, year, month);
+	if (!row || row->status != M_PROCESSING || model_row_locked(w.model, row))
+		return;
+	fault_count(F_OP_SQL);
+	sim_db_clock();
+	sim_trace("%d-%02d is set back by hand", year, month);
+	row->status = M_RETRY;
+	row->retry_count += row->retry_count < 5;
+	row->next_at = w.model->now_us;
+	model_event(w.model, row, 0, row->stage_null ? "claimed" : row->stage, "retry", "by_hand");
+}
+
 static void do_spoil(struct inst *i)
 {
 	struct mrow *row;
@@ -314,7 +351,8 @@ static void tick(struct ev *e)
 		{ plan.operators, 5, do_schedule }, { plan.operators, 4, do_harvest },
 		{ plan.operators, 4, do_retry }, { plan.cancels, 5, do_cancel },
 		{ plan.resets, 4, do_reset }, { plan.pauses, 4, do_pause },
-		{ plan.spoils, 3, do_spoil }, { true, 2, do_provider },
+		{ plan.spoils, 3, do_spoil }, { plan.by_hand, 4, do_by_hand }, { true, 2, do_provider },
+		{ plan.row_locks, 6, do_row_lock },
 	};
 	int all = 0, pick;
 	size_t i;
@@ -362,6 +400,8 @@ void chaos_end(void)
 	sim_db_away(false);
 	sim_db_clock();
 	model_pause(w.model, false, NULL, 0);
+	for (int i = 0; i < w.model->rows.n; i++) /* whoever has a row locked ends his transaction */
+		w.model->rows.v[i].locked_until = 0;
 	for (int i = 0; i < w.model->rows.n; i++)
 		if (!strcmp(w.model->rows.v[i].variant, "no-such-variant") && chance(500))
 			strlcpy(w.model->rows.v[i].variant, "baseline",

@@ -118,6 +118,20 @@ void inv_flush_begins(struct inst *inst, const struct bf_flush *f)
 	}
 }
 
+/* What it would have given back is its own again: it may go with another flush. */
+void inv_flush_busy(struct inst *inst, const struct bf_flush *f)
+{
+	for (int i = 0; i < c.flights.n; i++) {
+		const struct bf_usage *u = &c.flights.v[i].usage;
+		struct bf_month_ref ref = { u->year, u->month, u->fence };
+
+		if (c.flights.v[i].hi != f->flush_id_hi || c.flights.v[i].lo != f->flush_id_lo)
+			continue;
+		inv_granted(inst, u->provider, &ref, u->units_unused);
+		c.flights.v[i--] = c.flights.v[--c.flights.n];
+	}
+}
+
 void counts_flush_applied(const struct bf_flush *f)
 {
 	for (int i = 0; i < c.flights.n; i++)

@@ -5,5 +5,5 @@
 
 void coverage_log(const char *msg, const struct bf_kv *);
 void coverage_print(void);
-int coverage_missing(void);	/* moves of the table that no seed has taken */
+int coverage_missing(int *ret_possible);	/* moves of the table that no seed has taken */
 #endif

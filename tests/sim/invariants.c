@@ -316,7 +316,7 @@ static void look_at_chain(const struct mrow *row)
 			wrong = "nobody has claimed this fence";
 		else if (!strcmp(e->event, "answered"))
 			wrong = strcmp(at, "generating") ? "an answer outside of generating" : NULL;
-		else if (strcmp(e->event, "rescued") != 0 &&
+		else if (strcmp(e->event, "rescued") != 0 && strcmp(e->event, "by_hand") != 0 &&
 			strcmp(e->event, "operator_cancel") != 0 && strcmp(e->from, at) != 0)
 			wrong = "it does not begin where the last one ended";
 		if (wrong)

@@ -37,9 +37,10 @@ static const char *const mutants[][2] = {
 	{ "queue-twice", "ISBNs are queued whether or not they are there" },
 	{ "forgets-the-queue", "a completed month queues nothing" },
 	{ "timer-for-all", "a run of the timer is everybody's" },
+	{ "pulse-hides-the-lost", "a pulse does not say which months are the asker's no more" },
 };
 
-struct options { uint64_t first, last; bool keep_going, quiet; };
+struct options { uint64_t first, last; bool keep_going, quiet, coverage; };
 
 /*
  * A claim for others outlives who asked for it and is freed by its answer; a process that ends before has nobody who could free
@@ -111,7 +112,8 @@ static void begin(uint64_t seed)
 		int year, month;
 
 		catalogue_month(i, &year, &month);
-		model_row_add(w.model, year, month, plan.books * 2, "baseline");
+		model_row_add(w.model, year, month, plan.books * 2, "baseline")->retry_count =
+			plan.tried ? chance(500) ? 4 : (int)rnd_below(4) : 0;
 	}
 	for (int i = 0; i < plan.instances; i++)
 		inst_start();
@@ -146,12 +148,32 @@ static bool run_seed(uint64_t seed)
 }
 
 /* ---- the command line ---- */
+static int faults_missing(void)
+{
+	int n = 0;
+
+	for (int i = 0; i < SIM_NFAULTS; i++)
+		n += !w.faults[i];
+	return n;
+}
+
 static void print_faults(void)
 {
 	printf("\nwhat went wrong (all seeds)\n");
 	for (int i = 0; i < SIM_NFAULTS; i++)
 		printf("  %-44s %10" PRIu64 "%s\n", sim_fault_names[i], w.faults[i],
 			w.faults[i] ? "" : "  NEVER");
+	printf("kinds of fault: %d, of these met %d\n", SIM_NFAULTS, SIM_NFAULTS - faults_missing());
+}
+
+/* Whether the seeds have been everywhere. */
+static bool covered(void)
+{
+	int possible, missing = coverage_missing(&possible), unmet = faults_missing();
+
+	if (missing || unmet)
+		printf("NOT COVERED: %d moves not taken, %d kinds of fault not met\n", missing, unmet);
+	return !missing && !unmet;
 }
 
 static void print_mutants(void)
@@ -163,7 +185,8 @@ static void print_mutants(void)
 static int usage(void)
 {
 	fputs("usage: sim [--seeds A-B | --seed N] [--months N] [--mutant NAME] [--trace] [--quiet]\n"
-	      "           [--keep-going] [--list-mutants]\n",
+	      "           [--keep-going] [--coverage] [--list-mutants]\n"
+	      "--coverage: exit 1 also when a move of the table or a kind of fault was not met\n",
 		stderr);
 	return 2;
 }
@@ -172,7 +195,8 @@ static bool read_options(int argc, char **argv, struct options *o)
 {
 	static const struct option names[] = { { "seeds", 1, NULL, 's' }, { "seed", 1, NULL, 'n' },
 		{ "months", 1, NULL, 'm' }, { "mutant", 1, NULL, 'M' }, { "trace", 0, NULL, 't' },
-		{ "keep-going", 0, NULL, 'k' }, { "quiet", 0, NULL, 'q' }, { NULL, 0, NULL, 0 } };
+		{ "keep-going", 0, NULL, 'k' }, { "quiet", 0, NULL, 'q' },
+		{ "coverage", 0, NULL, 'c' }, { NULL, 0, NULL, 0 } };
 	char *rest;
 	int c;
 
@@ -190,6 +214,7 @@ static bool read_options(int argc, char **argv, struct options *o)
 		case 't': w.trace = true; break;
 		case 'k': o->keep_going = true; break;
 		case 'q': o->quiet = true; break;
+		case 'c': o->coverage = true; break;
 		default: return false;
 		}
 	}
@@ -245,7 +270,7 @@ static int run(const struct options *o)
 	       " events (seed %" PRIu64 ": %" PRIu64 "), %" PRIu64 " requests\n",
 		n, failed, (double)n / took, virtual_s / 3600, w.n_events, busiest, most,
 		sim_http_sent);
-	return failed ? 1 : 0;
+	return failed || (o->coverage && !covered()) ? 1 : 0;
 }
 
 int main(int argc, char **argv)

@@ -113,6 +113,11 @@ struct mrow *model_mine(struct model *m, const struct bf_month_ref *ref)
 	return row;
 }
 
+bool model_row_locked(const struct model *m, const struct mrow *row)
+{
+	return row->locked_until > m->now_us;
+}
+
 bool model_paused(const struct model *m)
 {
 	return m->paused && (!m->paused_until || m->paused_until > m->now_us);

@@ -27,6 +27,7 @@ struct mrow {
 	double cost;
 	int64_t created_at, started_at, completed_at, progressed_at, next_at;	/* us; 0 NULL */
 	const char *error;		/* NULL */
+	int64_t locked_until;		/* by a session that is nobody's here: FOR UPDATE and a long transaction */
 };
 struct mjob {
 	char id[37];
@@ -117,6 +118,7 @@ int64_t model_reset_us(enum bf_provider_id, int64_t at_us);		/* the day's end */
 void model_totals(const struct model *, struct bf_totals *);
 bool model_has_step(const struct model *, const struct bf_step *);
 void model_event(struct model *, const struct mrow *, int step, const char *from, const char *to, const char *event);
+bool model_row_locked(const struct model *, const struct mrow *);
 bool model_stuck(const struct model *, const struct mrow *, int64_t after_ms);
 
 /* who calls: the session of its locks, its name and number */
@@ -146,6 +148,7 @@ int model_touch(struct model *, const struct bf_month_ref *, int n, struct bf_mo
 enum bf_store_outcome model_job(struct model *, const char *job_id, const char *status, const char *error);
 
 /* flush, quota, closures (model_quota.c) */
+int model_flush_busy(struct model *, const struct bf_flush *, struct bf_month_ref *busy);	/* > 0: it writes nothing */
 int model_flush(struct model *, const struct bf_flush *, struct bf_month_ref *lost);
 /* make_row: the row of the day is made first; false: there was none, and nothing happened. */
 bool model_reserve(struct model *, enum bf_provider_id, int limit, int reserve, bool make_row, const struct bf_reserve *, int n,

@@ -12,6 +12,25 @@ static int key_of(const struct mrow *row)
 }
 
 /* ---- rows as they are handed out ---- */
+/* Since its books were stored, it failed otherwise, or an operator touched it. */
+static int outages_of(const struct model *m, const struct mrow *row)
+{
+	int n = 0;
+
+	for (int i = 0; i < m->events.n; i++) {
+		const struct mevent *e = &m->events.v[i];
+
+		if (e->year != row->year || e->month != row->month)
+			continue;
+		if (!strcmp(e->event, "outage"))
+			n++;
+		else if (!strcmp(e->event, "merged") || !strcmp(e->event, "failure") ||
+			!strcmp(e->event, "attempts_spent") || !strncmp(e->event, "operator_", 9))
+			n = 0;
+	}
+	return n;
+}
+
 static void row_out(const struct model *m, const struct mrow *row, struct bf_month_row *ret)
 {
 	const struct mjob *job = row->job ? &m->jobs.v[row->job - 1] : NULL;
@@ -28,6 +47,7 @@ static void row_out(const struct model *m, const struct mrow *row, struct bf_mon
 	snprintf(ret->prompt_variant, sizeof ret->prompt_variant, "%s",
 		job && job->variant ? job->variant : row->variant);
 	ret->isbndb_calls = row->isbndb;
+	ret->outages = outages_of(m, row);
 	ret->last_step = 1;
 	if (!job)
 		return;
@@ -156,7 +176,8 @@ void model_claim(struct model *m, const struct caller *by, enum bf_claim_what wh
 	for (int i = 0; i < m->rows.n && matching < limit; i++) {
 		struct mrow *row = &m->rows.v[i];
 
-		if (!in_years(row, low, high) || !claimable(m, row, pending, pending && force))
+		if (!in_years(row, low, high) || !claimable(m, row, pending, pending && force) ||
+			model_row_locked(m, row))
 			continue;
 		matching++;
 		if (paused || !model_lock(m, LOCK_MONTH, key_of(row), by->session))
@@ -221,7 +242,7 @@ void model_rescue(struct model *m, const struct caller *by, const struct bf_mont
 		bool stuck = model_stuck(m, row, stuck_ms), locked;
 
 		if (row->status != M_PROCESSING || !asked_for(row, refs, n) ||
-			!(stuck || row->job))
+			model_row_locked(m, row) || !(stuck || row->job))
 			continue;
 		locked = model_lock(m, LOCK_MONTH, key_of(row), by->session);
 		if (!locked && !stuck && !model_mutant(m, "rescue-held"))
@@ -239,13 +260,15 @@ static struct mrow *harvest_pick(struct model *m, const struct bf_harvest *h)
 	if (h->year > 0) {
 		struct mrow *row = model_row(m, h->year, h->month);
 
-		if (row && (row->status == M_PROCESSING || row->status == M_COMPLETED))
+		if (row && (row->status == M_PROCESSING || row->status == M_COMPLETED ||
+				   model_row_locked(m, row)))
 			return NULL;
 		return row;
 	}
 	for (int i = 0; i < m->rows.n; i++)
 		if (in_years(&m->rows.v[i], h->year_low, h->year_high) &&
-			claimable(m, &m->rows.v[i], true, false))
+			claimable(m, &m->rows.v[i], true, false) &&
+			!model_row_locked(m, &m->rows.v[i]))
 			return &m->rows.v[i];
 	return NULL;
 }
@@ -297,7 +320,7 @@ static void harvest_dry(struct model *m, const struct caller *by, const struct b
 		model_status_names[status]);
 	ret->row.ref.fence = 0;
 	ret->row.stage[0] = '\0';
-	ret->row.round = ret->row.isbndb_calls = ret->row.last_step = 0;
+	ret->row.round = ret->row.isbndb_calls = ret->row.outages = ret->row.last_step = 0;
 	ret->row.dry_run = true;
 	ret->result = BF_HARVEST_OK;
 }

@@ -10,11 +10,19 @@ void clock_now(void)
 	m->now_us = db_int("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint");
 }
 
+/* The line in which they first differ. */
 void equal_texts(const char *what, const char *is, const char *should)
 {
+	while (*is && strcspn(is, "\n") == strcspn(should, "\n") &&
+		!strncmp(is, should, strcspn(is, "\n") + 1)) {
+		is += strcspn(is, "\n") + 1;
+		should += strcspn(should, "\n") + 1;
+		if (!is[-1])
+			return;
+	}
 	if (strcmp(is, should) != 0)
-		fail_msg("after call %d (%s): %s\nmodel:\n%s\ndatabase:\n%s", calls, did, what, is,
-			should);
+		fail_msg("after call %d (%s): %s\nmodel:    %.*s\ndatabase: %.*s", calls, did, what,
+			(int)strcspn(is, "\n"), is, (int)strcspn(should, "\n"), should);
 }
 
 void equal_ints(const char *what, int64_t is, int64_t should)
@@ -169,6 +177,7 @@ void equal_row(const struct bf_month_row *is, const struct bf_month_row *should)
 	equal_texts("model_override", is->model_override, should->model_override);
 	equal_ints("max_quota", is->max_quota, should->max_quota);
 	equal_ints("isbndb_calls", is->isbndb_calls, should->isbndb_calls);
+	equal_ints("outages", is->outages, should->outages);
 	equal_ints("dry_run", is->dry_run, should->dry_run);
 	equal_ints("last_step", is->last_step, should->last_step);
 }

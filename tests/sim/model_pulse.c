@@ -111,6 +111,17 @@ static void look_at_busy(struct model *m, const struct caller *by, const struct 
 	}
 }
 
+/* What the asker believes to be its own and is not. */
+static int lost_of(struct model *m, const struct bf_month_ref *mine, int n, struct bf_month_ref *lost)
+{
+	int n_lost = 0;
+
+	for (int i = 0; i < n && !model_mutant(m, "pulse-hides-the-lost"); i++)
+		if (!model_mine(m, &mine[i]))
+			lost[n_lost++] = mine[i];
+	return n_lost;
+}
+
 /* Locks that this session holds for nothing: a claim whose answer was lost. */
 static void drop_idle(struct model *m, const struct caller *by, const struct bf_month_ref *mine, int n)
 {
@@ -195,6 +206,7 @@ void model_pulse(struct model *m, const struct caller *by, const struct bf_month
 {
 	struct bf_orphan *orphans =
 		bf_arena_alloc(arena, ((size_t)m->rows.n + 1) * sizeof *orphans);
+	struct bf_month_ref *lost = bf_arena_alloc(arena, ((size_t)n + 1) * sizeof *lost);
 
 	memset(ret, 0, sizeof *ret);
 	ret->db_wall_us = m->now_us;
@@ -202,6 +214,8 @@ void model_pulse(struct model *m, const struct caller *by, const struct bf_month
 	instances_out(m, arena, ret);
 	look_at_busy(m, by, mine, n, stuck_ms, orphans, &ret->n_orphans);
 	ret->orphans = orphans;
+	ret->n_lost = lost_of(m, mine, n, lost);
+	ret->lost = lost;
 	drop_idle(m, by, mine, n);
 	retries_out(m, ret);
 	ret->paused = model_paused(m);

@@ -131,6 +131,30 @@ static bool listed(const struct bf_month_ref *refs, int n, const struct bf_month
 	return false;
 }
 
+static void busy_add(struct model *m, const struct bf_month_ref *ref, struct bf_month_ref *busy, int *n)
+{
+	const struct mrow *row = ref->year > 0 ? model_row(m, ref->year, ref->month) : NULL;
+
+	if (row && row->fence == ref->fence && model_row_locked(m, row) && !listed(busy, *n, ref))
+		busy[(*n)++] = *ref;
+}
+
+/* A flush that was applied is not looked at again. */
+int model_flush_busy(struct model *m, const struct bf_flush *f, struct bf_month_ref *busy)
+{
+	int n = 0;
+
+	for (int i = 0; i < m->flushes.n; i++)
+		if (m->flushes.v[i].hi == f->flush_id_hi && m->flushes.v[i].lo == f->flush_id_lo)
+			return 0;
+	for (int i = 0; i < f->n_resolutions; i++)
+		busy_add(m, &f->resolutions[i].ref, busy, &n);
+	for (int i = 0; i < f->n_usage; i++)
+		busy_add(m, &(struct bf_month_ref){ f->usage[i].year, f->usage[i].month, f->usage[i].fence },
+			busy, &n);
+	return n;
+}
+
 int model_flush(struct model *m, const struct bf_flush *f, struct bf_month_ref *lost)
 {
 	bool fresh = !seen_before(m, f);
@@ -177,7 +201,8 @@ bool model_reserve(struct model *m, enum bf_provider_id p, int limit, int reserv
 		int *calls = row ? column(row, p) : NULL;
 
 		ret->lost[i] = named && !row;
-		if (ret->lost[i] || (limit > 0 && !model_mutant(m, "no-limit") &&
+		ret->busy[i] = row && model_row_locked(m, row);
+		if (ret->lost[i] || ret->busy[i] || (limit > 0 && !model_mutant(m, "no-limit") &&
 				q->used + v[i].units > limit - reserve))
 			continue;
 		ret->granted[i] = v[i].units;

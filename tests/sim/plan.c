@@ -85,6 +85,9 @@ static void make_faults(void)
 	plan.cancels = chance(300);
 	plan.pauses = chance(250);
 	plan.spoils = chance(60);
+	plan.tried = chance(300);
+	plan.row_locks = chance(250);
+	plan.by_hand = chance(250);
 	plan.db_slow = chance(300) ? (int)rnd_between(5, 100) : 0;
 	plan.db_faults = chance(500) ? (int)rnd_between(2, 60) : 0;
 	plan.db_refuses = chance(80) ? (int)rnd_between(2, chance(300) ? 700 : 40) : 0;

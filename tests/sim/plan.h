@@ -11,6 +11,9 @@ struct plan {
 	int instances;			/* at the start */
 	int64_t chaos_us;		/* how long things go wrong */
 	int64_t chaos_every_us;		/* on average */
+	bool by_hand;			/* operators write SQL */
+	bool row_locks;			/* sessions that are nobody's here lock rows of months */
+	bool tried;			/* months have failed before */
 	bool crashes, locks, outages, freezes, operators, drains, clocks, reloads, resets, cancels, pauses, spoils;
 	int db_slow, db_faults, db_refuses;	/* of 1000 */
 	int http_faults[BF_NPROVIDERS];		/* of 1000 */

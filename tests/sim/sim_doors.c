@@ -285,9 +285,28 @@ struct bf_op *bf_store_job(struct bf_store *s, const char *job_id, const char *s
 static void apply_flush(struct call *c)
 {
 	struct bf_flush *f = c->v;
+	struct bf_month_ref *refs = lost_of(c, f->n_resolutions + f->n_usage);
 
+	c->n_ret = model_flush_busy(w.model, f, refs);
+	c->flag = c->n_ret > 0;
+	if (c->flag)
+		return;
 	audit_flush(f);
-	c->n_ret = model_flush(w.model, f, lost_of(c, f->n_resolutions));
+	c->n_ret = model_flush(w.model, f, refs);
+}
+
+/* Months whose rows are locked: nothing was written, and they are named. */
+static void tell_flush(struct call *c, const struct bf_error *err)
+{
+	struct bf_error busy;
+
+	if (err || !c->flag) {
+		tell_lost(c, err);
+		return;
+	}
+	inv_flush_busy(call_inst(c), c->v);
+	bf_error_set(&busy, BF_ERR_RETRY, "months locked by another session: %d", c->n_ret);
+	DONE(c, bf_store_lost_done)(c->ctx, &busy, c->ret, c->n_ret);
 }
 
 static void flush_copy_resolutions(struct bf_arena *arena, struct bf_flush *to, const struct bf_flush *f)
@@ -319,7 +338,7 @@ static void flush_copy_cache(struct bf_arena *arena, struct bf_flush *to, const 
 struct bf_op *bf_store_flush(
 	struct bf_store *s, const struct bf_flush *f, bf_store_lost_done *done, void *ctx)
 {
-	struct call *c = call_new(s, "flush", false, apply_flush, tell_lost, FN(done), ctx);
+	struct call *c = call_new(s, "flush", false, apply_flush, tell_flush, FN(done), ctx);
 	struct bf_flush *to = bf_arena_alloc(c->arena, sizeof *to);
 	struct bf_usage *usage = bf_arena_alloc(c->arena, ((size_t)f->n_usage + 1) * sizeof *usage);
 

@@ -199,6 +199,8 @@ static void apply_pulse(struct call *c)
 
 	model_pulse(w.model, &c->by, c->refs, c->n, c->ms, c->arena, p);
 	audit_pulse(c->by.owner_id, p);
+	c->ret = bf_arena_alloc(c->arena, ((size_t)c->n + 1) * sizeof(struct bf_month_ref));
+	c->n_ret = audit_stale(c->refs, c->n, c->ret);
 	if (p->pause_note)
 		p->pause_note = bf_arena_strdup(c->arena, p->pause_note);
 }
@@ -208,6 +210,8 @@ static void tell_pulse(struct call *c, const struct bf_error *err)
 	if (!err)
 		inst_pulse(call_inst(c));
 	DONE(c, bf_store_pulse_done)(c->ctx, err, err ? NULL : c->v);
+	if (!err)
+		audit_dropped(call_inst(c), c->ret, c->n_ret);
 }
 
 struct bf_op *bf_store_pulse(struct bf_store *s, const struct bf_month_ref *mine, int n,

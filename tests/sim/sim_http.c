@@ -35,7 +35,7 @@ struct bf_http {
 uint64_t sim_http_sent;
 static uint64_t down_until[BF_NPROVIDERS];
 #define SENT_MAX 64
-static struct { uint64_t at[SENT_MAX]; unsigned n; } sent[BF_NPROVIDERS];
+static struct { uint64_t at[SENT_MAX]; double rate[SENT_MAX]; unsigned n; } sent[BF_NPROVIDERS];
 
 void sim_http_begin(void)
 {
@@ -153,17 +153,25 @@ static void read_prompt(const char *body, int *up_to_n, int *year, int *month)
 }
 
 /* ---- rates ---- */
-/* Never more than N in any second over all instances, where nobody's clock or sight of the others is disturbed. */
-static void watch_rate(enum bf_provider_id p)
+/*
+ * Never more than N in any second over all instances, where nobody's clock or sight of the others is disturbed. Instances that
+ * were told different rates keep to slots of different widths: then each rate holds for itself.
+ */
+static void watch_rate(enum bf_provider_id p, const struct inst *inst)
 {
-	double most = plan.config[0].provider[p].rate_per_s;
+	double a = plan.config[0].provider[p].rate_per_s, b = plan.config[1].provider[p].rate_per_s,
+	       mine = inst_config(inst)->provider[p].rate_per_s, most = a > b ? a : b;
 	unsigned n = 0;
 
-	if (plan.config[1].provider[p].rate_per_s > most)
-		most = plan.config[1].provider[p].rate_per_s;
+	sent[p].rate[sent[p].n % SENT_MAX] = mine;
 	sent[p].at[sent[p].n++ % SENT_MAX] = w.now_us;
-	for (unsigned i = 0; i < SENT_MAX && i < sent[p].n; i++)
-		n += w.now_us - sent[p].at[i] < 1000000;
+	for (unsigned i = 0; i < SENT_MAX && i < sent[p].n; i++) {
+		if (w.now_us - sent[p].at[i] >= 1000000)
+			continue;
+		n++;
+		if (sent[p].rate[i] < mine || sent[p].rate[i] > mine)
+			most = a + b;
+	}
 	if (n > (unsigned)most && !plan.freezes && !plan.locks && !plan.outages && !plan.db_slow)
 		sim_fail("%u requests to %s in a second, %.0f may be", n, bf_provider_names[p], most);
 }
@@ -295,7 +303,7 @@ struct bf_op *bf_http_start(
 
 	sim_http_sent++;
 	if (!plan_asked)
-		watch_rate(p);
+		watch_rate(p, http->inst);
 	o->op.cancel = op_cancel;
 	o->http = http;
 	o->done = done;

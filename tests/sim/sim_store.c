@@ -152,6 +152,24 @@ static int64_t way_us(void)
 	return rnd_between(200, 3000);
 }
 
+static void apply(struct ev *e);
+
+/* A month's write waits for whoever has locked its row. */
+static bool waits_for_row(struct call *c)
+{
+	const struct mrow *row =
+		c->step.ref.year ? model_row(w.model, c->step.ref.year, c->step.ref.month) : NULL;
+	int64_t wait_us;
+
+	sim_db_clock();
+	wait_us = row ? row->locked_until - w.model->now_us : 0;
+	if (wait_us <= 0)
+		return false;
+	ev_cancel(&c->ev);
+	ev_in(&c->ev, NULL, wait_us, apply);
+	return true;
+}
+
 /* A statement that takes longer than it may is ended by the server. */
 static void apply(struct ev *e)
 {
@@ -164,6 +182,8 @@ static void apply(struct ev *e)
 	}
 	if (c->locks && !model_session_alive(w.model, c->by.session))
 		return; /* waits until its client knows that the session is gone */
+	if (waits_for_row(c))
+		return;
 	if (fault(F_DB_NOT_APPLIED, plan.db_faults)) {
 		lose(c, BF_ERR_RETRY, "deadlock detected", rnd_between(1000, 500000));
 		return;

@@ -190,10 +190,11 @@ static void ask_complete(int k)
 
 static void ask_fail(int k)
 {
-	struct bf_step s = some_step("resolving", "retry", "failure");
+	bool counted = below(4) > 0;
+	struct bf_step s = some_step("resolving", "retry", counted ? "failure" : "outage");
 	struct bf_failure f = { .error = "it went wrong",
 		.wait_ms = below(3) ? 0 : HOUR_MS,
-		.counted = below(4) > 0,
+		.counted = counted,
 		.permanent = below(8) == 0,
 		.next_round = below(2),
 		.resume_stage = below(2) ? "resolving" : "" };
@@ -324,6 +325,8 @@ static void ask_pulse(int k)
 	model_pulse(m, &sim[k], refs, n, HOUR_MS, arena, &p);
 	equal_ints("live instances", p.n_instances, got.pulse.n_instances);
 	equal_ints("orphans", p.n_orphans, got.pulse.n_orphans);
+	got.n = got.pulse.n_lost;
+	equal_lost(p.lost, p.n_lost);
 	equal_ints("due retries", p.due_retries, got.pulse.due_retries);
 	equal_ints("a retry waits", p.next_retry_ms >= 0, got.pulse.next_retry_ms >= 0);
 	equal_ints("paused", p.paused, got.pulse.paused);

@@ -25,6 +25,7 @@ struct ev {
 	X(DB_ACK_LOST, "connection lost after the commit")		\
 	X(DB_REFUSES, "database refuses a write")			\
 	X(DB_OUTAGE, "database away")					\
+	X(ROW_LOCKED, "a month's row locked by another session")	\
 	X(LOCKS_ENDED, "lock session ended by the server")		\
 	X(LOCKS_LINGER, "lock session lost, the server keeps it")	\
 	X(LOCKS_SILENT, "lock session gone, the client not told")	\
@@ -49,6 +50,7 @@ struct ev {
 	X(OP_PAUSE, "operator pauses")					\
 	X(OP_RESUME, "operator resumes")				\
 	X(OP_RELOAD, "configuration reloaded")				\
+	X(OP_SQL, "a row set back by hand, in SQL")			\
 	X(OP_VARIANT, "a row's prompt variant spoilt")			\
 	X(HTTP_SLOW, "slow answer")					\
 	X(HTTP_429, "429 without Retry-After")				\
