@@ -92,6 +92,8 @@ bool request_admit(struct request *r, struct reply *out, int64_t units)
 			r->hash ^ dice_hash(0, "provider", r->provider, 0)) >=
 			(uint32_t)k->fault_attempts)
 		r->fault = FAULT_NONE;
+	if (r->fault && units)
+		c->by_fault[r->fault]++;
 	if (!refusal_of(r->fault, &why))
 		return true;
 	errors_refuse(r, out, why, "resource");

@@ -291,19 +291,19 @@ static size_t write_docs(struct bf_jw *jw, const struct request *r, const struct
 	size_t n, size_t rows, const char *isbns)
 {
 	size_t docs = 0;
-	bool by_isbn = isbns != NULL;
+	bool asked_isbn = isbns != NULL;
 	bool pallet = r->knobs->decoys && r->fault != FAULT_EMPTY &&
-		r->hash % (by_isbn ? SHARE_PALLETS_ISBN : SHARE_PALLETS) == 0;
+		r->hash % (asked_isbn ? SHARE_PALLETS_ISBN : SHARE_PALLETS) == 0;
 
 	if (pallet && rows) {
 		write_pallet(jw, r, isbns);
 		docs++;
 	}
 	for (size_t i = 0; i < n && docs < rows; i++) {
-		bool again = by_isbn &&
+		bool again = asked_isbn &&
 			dice_hash(0, "scans", hits[i].work, hits[i].slot) % 6 == 0;
 
-		write_doc(jw, r, hits[i], '\0', by_isbn, request_is_bad(r, i, n));
+		write_doc(jw, r, hits[i], '\0', asked_isbn, request_is_bad(r, i, n));
 		docs++;
 		if (again && docs < rows) {
 			write_doc(jw, r, hits[i], 'b', true, false);

@@ -25,6 +25,7 @@ void counters_reset(struct counters c[BF_NPROVIDERS])
 	for (int p = 0; p < BF_NPROVIDERS; p++) {
 		c[p].requests = c[p].plan_requests = c[p].units = 0;
 		memset(c[p].by_status, 0, sizeof(c[p].by_status));
+		memset(c[p].by_fault, 0, sizeof(c[p].by_fault));
 		if (c[p].by_month)
 			memset(c[p].by_month, 0, CATALOGUE_MONTHS * sizeof(*c[p].by_month));
 		c[p].window.n = c[p].window.peak = 0;
@@ -94,6 +95,11 @@ static void print_one(struct bf_jw *jw, const struct counters *c)
 		snprintf(key, sizeof(key), "%d", s);
 		write_int(jw, s == STATUS_NONE ? "none" : key, (int64_t)c->by_status[s]);
 	}
+	write_close(jw, '}');
+	write_open(jw, "by_fault", '{');
+	for (enum fault f = FAULT_NONE + 1; f < FAULTS; f++)
+		if (c->by_fault[f])
+			write_int(jw, fault_names[f], (int64_t)c->by_fault[f]);
 	write_close(jw, '}');
 	if (c->by_month) {
 		write_open(jw, "by_month", '{');

@@ -134,10 +134,12 @@ static void write_work_isbns(
 static void write_doc(
 	struct bf_jw *jw, const struct request *r, const struct hit *hits, size_t n, bool bad)
 {
-	struct hit lead = is_edition(hits[0].slot) ? (struct hit){ .work = hits[0].work } : hits[0];
+	struct hit lead = { .work = hits[0].work };
 	struct record k;
 	struct dice d;
 
+	if (!is_edition(hits[0].slot))
+		lead = hits[0];
 	world_record(r->world, lead, r->arena, &k);
 	request_dice(r, lead, &d);
 	write_open(jw, NULL, '{');

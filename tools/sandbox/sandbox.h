@@ -241,6 +241,7 @@ struct window { uint64_t *at; size_t cap, head, n, peak; };	/* arrivals of the l
 struct counters {
 	uint64_t requests, plan_requests, units, in_flight;
 	uint64_t by_status[600];
+	uint64_t by_fault[FAULTS];	/* of those that cost units */
 	uint32_t *by_month;		/* AIs: CATALOGUE_MONTHS counts */
 	uint32_t *flying;		/* AIs: requests in flight per month */
 	struct window window;

@@ -464,7 +464,7 @@ static size_t run_index(struct search *s, const struct query *query, struct qwor
 		asked = c.query > 0 ? c.query_hit / c.query : 0;
 		named = c.names_hit > 0 || (!query->mixed && !na) ||
 			(query->mixed && asked > 0.99f);
-		f.score = main + asked + (named ? 1 : 0);
+		f.score = main + asked + (named ? 1.0f : 0.0f);
 		f.match = nt > 0 ? main > 0.6f && asked > 0.4f && named : c.names_hit > 0;
 		found = keep(ret, found, f);
 	}
