@@ -102,7 +102,7 @@ def daemon(tmp_path, db, sandbox):
 
     At the end every daemon is stopped, and none of their logs may hold a defect or a sanitizer's report.
     """
-    made = harness.Stand(tmp_path, db.conninfo, sandbox.url)
+    made = harness.Stand(tmp_path, db, sandbox.url)
     yield made.daemon
     bad = made.close()
     assert not bad, "the daemon's log holds defects:\n" + "\n".join(bad)

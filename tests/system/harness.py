@@ -4,6 +4,7 @@ Binaries come from $BF_BUILD (default build/). $BF_TEST_CONNINFO names a running
 the session starts a throw-away one. Everything is on loopback, nothing is shared between two tests.
 """
 import contextlib
+import hashlib
 import os
 import re
 import secrets
@@ -33,18 +34,66 @@ VALGRIND_EXIT = 99
 
 
 class Database:
-    """A database of one test: a conninfo and short ways to ask it."""
+    """A database of one test: a conninfo and short ways to ask it.
+
+    It is made when it is first asked for, empty; or by a daemon that wants it migrated, as a copy of one that was.
+    """
 
     def __init__(self, conninfo, name):
         self.server = psycopg2.extensions.parse_dsn(conninfo)
         self.name = name
+        self.address = self._named(name)    # where it is or will be; conninfo makes sure that it is
+        self._made = False
+        self._connection = None
+
+    def _named(self, name):
+        return " ".join(f"{k}={v}" for k, v in {**self.server, "dbname": name}.items())
+
+    @contextlib.contextmanager
+    def _admin(self):
         admin = psycopg2.connect(**{**self.server, "dbname": "postgres"})
         admin.autocommit = True
-        with admin.cursor() as cursor:
-            cursor.execute(f"CREATE DATABASE \"{name}\" TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C.UTF-8'")
-        admin.close()
-        self.conninfo = " ".join(f"{k}={v}" for k, v in {**self.server, "dbname": name}.items())
-        self._connection = None
+        try:
+            with admin.cursor() as cursor:
+                yield cursor
+        finally:
+            admin.close()
+
+    @staticmethod
+    def _create(cursor, name, template="template0"):
+        cursor.execute(f"CREATE DATABASE \"{name}\" TEMPLATE \"{template}\" ENCODING 'UTF8' LOCALE 'C.UTF-8'")
+
+    def make(self):
+        """Empty, unless it is there."""
+        if not self._made:
+            with self._admin() as cursor:
+                self._create(cursor, self.name)
+            self._made = True
+
+    def make_migrated(self, migrate):
+        """As a copy of one that migrate(conninfo) was called for, once for this build and cluster; False when it is there."""
+        if self._made:
+            return False
+        program = binary("backfilld").resolve()
+        mark = hashlib.sha256(f"{program} {program.stat().st_mtime_ns}".encode()).hexdigest()[:16]
+        template = f"migrated_{mark}"
+        with self._admin() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(hashtext(%s))", (template,))
+            cursor.execute("SELECT count(*) FROM pg_database WHERE datname = %s", (template,))
+            if cursor.fetchone()[0] == 0:
+                half = f"{template}_half"
+                cursor.execute(f'DROP DATABASE IF EXISTS "{half}" WITH (FORCE)')
+                self._create(cursor, half)
+                migrate(self._named(half))
+                cursor.execute(f'ALTER DATABASE "{half}" RENAME TO "{template}"')
+            self._create(cursor, self.name, template)
+        self._made = True
+        return True
+
+    @property
+    def conninfo(self):
+        self.make()
+        return self.address
 
     def connect(self, **kwargs):
         """A session of its own (autocommit), for tests that hold locks or transactions."""
@@ -100,11 +149,8 @@ class Database:
     def drop(self):
         """Removes it, whoever is still connected."""
         self.close()
-        admin = psycopg2.connect(**{**self.server, "dbname": "postgres"})
-        admin.autocommit = True
-        with admin.cursor() as cursor:
+        with self._admin() as cursor:
             cursor.execute(f'DROP DATABASE IF EXISTS "{self.name}" WITH (FORCE)')
-        admin.close()
 
 
 class Relay:
@@ -114,7 +160,8 @@ class Relay:
     nothing moves, as when a host vanishes. mend(): as at first.
     """
 
-    def __init__(self, port, host="127.0.0.1"):
+    def __init__(self, port, host="127.0.0.1", listen=None):
+        """listen: (address, port), a free port on loopback unless told."""
         self.target = (host, port)
         self._pairs = []
         self._lock = threading.Lock()
@@ -122,11 +169,11 @@ class Relay:
         self._flow.set()
         self._closed = False
         self._listener = None
-        self.port = free_port()
+        self.address, self.port = listen or ("127.0.0.1", free_port())
         self._listen()
 
     def _listen(self):
-        self._listener = socket.create_server(("127.0.0.1", self.port))
+        self._listener = socket.create_server((self.address, self.port))
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
     def _accept(self, listener):
@@ -231,9 +278,10 @@ class Pg:
 class Stand:
     """Makes the daemons of one test and takes them down."""
 
-    def __init__(self, folder, conninfo, sandbox_url):
+    def __init__(self, folder, database, sandbox_url):
         self.folder = Path(folder)
-        self.conninfo = conninfo
+        self.database = database
+        self.conninfo = database.address
         self.sandbox_url = sandbox_url
         self.daemons = []
         self._migrated = set()
@@ -260,8 +308,10 @@ class Stand:
         made = TestDaemon(self, ini_overrides, env, valgrind, conninfo or self.conninfo, secret, instance, may_log_bugs)
         self.daemons.append(made)
         if migrate and made.conninfo not in self._migrated:
-            made.migrate(conninfo=self.conninfo if conninfo else None)
+            if not self.database.make_migrated(made.migrate):
+                made.migrate(conninfo=self.conninfo if conninfo else None)
             self._migrated.add(made.conninfo)
+        self.database.make()
         if start:
             made.start()
             if wait:
@@ -297,6 +347,7 @@ class TestDaemon:
         self.sections = stand.merge(owner.base_ini(conninfo, self.listen, self.instance), ini_overrides)
         self.may_log_bugs = may_log_bugs
         self.valgrind = valgrind
+        self.wrap = []              # a command that ends in being the daemon
         self.process = None
         self.last_status = None
         self.write_ini()
@@ -318,7 +369,7 @@ class TestDaemon:
     def start(self):
         """Starts the process (again, too)."""
         assert self.process is None or not self.process.running, "it runs already"
-        wrap = VALGRIND if self.valgrind else []
+        wrap = VALGRIND if self.valgrind else self.wrap
         self.process = stand.Daemon(self.ini_path, self.log_path, self.listen, self.secret, self.env, wrap=wrap)
         return self
 
@@ -414,7 +465,7 @@ def whole_stand(pg, folder):
     folder = Path(folder)
     database = pg.database()
     sandbox = stand.Sandbox(folder)
-    made = Stand(folder, database.conninfo, sandbox.url)
+    made = Stand(folder, database, sandbox.url)
     try:
         yield database, sandbox, made.daemon
     finally:

@@ -200,6 +200,31 @@ def test_nobody_configured(daemon, db):
     assert row["stage"] == "resolving" and row["retry_count"] == 0
 
 
+def outages(db):
+    """How often in a row nobody could be asked, and how long the month waits for it now; None while it does not wait."""
+    return db.row("SELECT count(*) AS n, extract(epoch FROM b.next_attempt_at - b.last_retry_at)::float AS wait FROM backfill_log b"
+                  " JOIN backfill_events e USING (year, month) WHERE b.year = 2024 AND b.month = 12 AND b.status = 'retry'"
+                  " AND e.event = 'outage' AND e.id > coalesce((SELECT max(id) FROM backfill_events"
+                  "  WHERE event = 'operator_retry'), 0) GROUP BY b.id")
+
+
+def test_nobody_for_long(daemon, db):
+    """Each outage in a row is waited for twice as long as the one before, up to retry_cap; an operator's retry begins anew."""
+    d = daemon({**only(), "scheduler": {"retry_base": "1s", "retry_cap": "6s"}})
+    d.seed(2024, 2024)
+    d.schedule(batch_size=1)
+
+    def waits(least):
+        seen = wait_until(lambda: (lambda now: now if now and now["n"] >= least else None)(outages(db)), 60, f"{least} outages")
+        should = min(6, 2 ** (seen["n"] - 1))
+        assert 0.79 * should <= seen["wait"] <= 1.21 * should, seen
+    for least in (1, 2, 4):
+        waits(least)
+    assert d.post("/api/internal/months/2024/12/retry").status == 200
+    waits(1)
+    assert db.month(2024, 12)["retry_count"] == 0
+
+
 def test_the_rate_answer_is_honoured(daemon, db, sandbox):
     """429 to every first request: asked again when its time has come, no miss is cached for it, and it is no attempt."""
     faults(sandbox, ["archive_org"], attempts=1, _429=1.0)

@@ -378,7 +378,7 @@ def world(pg, tmp_path_factory):
     """Built once for all queries that only look; no daemon runs any more."""
     folder = tmp_path_factory.mktemp("seeds")
     db, sandbox = pg.database(), Sandbox(folder)
-    made = Stand(folder, db.conninfo, sandbox.url)
+    made = Stand(folder, db, sandbox.url)
     d = made.daemon()
     d.seed(2000, 2024)
     d.schedule(batch_size=2, year_range={"start": 2023, "end": 2023})

@@ -157,10 +157,8 @@ def test_a_database_that_comes_late(daemon, own_pg):
 
 def test_sigterm_while_the_database_is_away(daemon, own_pg):
     """Asked to stop before the database ever answered: exit 0, not after 30 s."""
-    database = own_pg.database()
-    database.close()
+    d = daemon(conninfo=own_pg.database().conninfo, migrate=False, start=False)
     own_pg.stop()
-    d = daemon(conninfo=database.conninfo, migrate=False, start=False)
     d.start()
     wait_until(lambda: d.get("/healthz", secret=None).status == 200, 30, "alive")
     assert d.stop(timeout=20) == 0

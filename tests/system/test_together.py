@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from stand import wait_until
-from steps import MONTHS_ALONE
+from steps import AIS, FEW, MONTHS_ALONE, latency, wait_done, wait_row
 
 
 def assert_counters_agree(db, sandbox, months=None):
@@ -83,15 +83,38 @@ def test_a_small_daily_limit_is_kept_by_two_daemons(daemon, db, sandbox):
     assert_counters_agree(db, sandbox)
 
 
+def test_a_month_cancelled_through_another_instance(daemon, db, sandbox):
+    """Cancelled at one daemon, a month is let go by the one that works on it while its AIs still think: slot and lock are
+    free, its requests end, and after a reset the month is done by whoever is asked."""
+    latency(sandbox, AIS, 60000)
+    ini = {**FEW, "scheduler": {"concurrent_months": 1}, **{f"provider.{ai}": {"timeout": "100s"} for ai in AIS}}
+    one, two = daemon(ini), daemon(ini)
+    one.seed(2024, 2024)
+    one.schedule(batch_size=1)
+    wait_row(db, 2024, 12, stage="generating", owner=one.instance)
+    wait_until(lambda: all(sandbox.counters(ai)["in_flight"] == 1 for ai in AIS), 30, "the requests sent")
+    assert two.post("/api/internal/months/2024/12/cancel").json["error_message"] == "cancelled"
+    wait_until(lambda: one.metrics()["backfill_months_held"] == 0, 30, "the slot")
+    wait_until(lambda: db.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 1112949069"
+                                " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())") == 0,
+               30, "the lock")
+    wait_until(lambda: all(sandbox.counters(ai)["in_flight"] == 0 for ai in AIS), 30, "the requests ended")
+    assert db.value("SELECT count(*) FROM backfill_answers") == 0, "nothing was waited for"
+    latency(sandbox, AIS, 0)
+    assert two.post("/api/internal/months/2024/12/reset").json["status"] == "pending"
+    two.schedule(batch_size=1)
+    assert wait_done(db, 2024, 12)["owner"] == two.instance
+
+
 def test_the_rate_holds_over_two_daemons(daemon, db, sandbox):
     """ISBNdb at 3/s, two daemons: the sandbox never sees more than 3 in any second."""
     ini = {"provider.isbndb": {"rate": "3/s"}, "generation": {"books_per_provider": 5}, "scheduler": {"concurrent_months": 5}}
     one, two = daemon({**MONTHS_ALONE, **ini}), daemon({**MONTHS_ALONE, **ini})
     one.seed(2023, 2024)
     db.execute("UPDATE backfill_log SET batch_size = 5")
-    two.schedule(batch_size=10)
-    one.schedule(batch_size=10)
-    wait_until(lambda: db.statuses().get("completed") == 20, 240, "20 months completed")
+    two.schedule(batch_size=5)
+    one.schedule(batch_size=5)
+    wait_until(lambda: db.statuses().get("completed") == 10, 240, "10 months completed")
     counters = sandbox.counters("isbndb")
     assert counters["requests"] > 30
     assert counters["peak_per_second"] <= 3

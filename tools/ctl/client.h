@@ -35,6 +35,6 @@ void client_on_wait(struct client *, client_wait *, void *ctx);
 /* Reads an endless answer of type text/event-stream. `data` gets the bytes of a 200; false ends it. A stream that says nothing for
  * silence_s ends as well. Returns when it ended; ret->status 200: it had begun. */
 typedef bool client_data(void *ctx, const char *, size_t);
-void client_stream(struct client *, const char *path, const char *last_id, int silence_s, client_data *, void *ctx,
+void client_stream(struct client *c, const char *path, const char *last_id, int silence_s, client_data *data, void *ctx,
 	struct client_reply *ret);
 #endif

@@ -114,7 +114,7 @@ static int follow(struct follower *f)
 	struct ctl *ctl = f->ctl;
 	bool begun = false, told = false;
 	int64_t wait_ms = 0;
-	int rc = CTL_OK;
+	int rc;
 
 	for (;;) {
 		struct client_reply reply;

@@ -168,7 +168,7 @@ int retry_where(struct ctl *ctl)
 	const struct args *a = &ctl->args;
 	bool plan_only = a->dry_run, asks = !a->dry_run && !a->yes && api_has_terminal();
 	struct bf_json *doc;
-	const char *question = "";
+	const char *question;
 	int64_t matched;
 	int rc;
 

@@ -1,9 +1,12 @@
 """What tools/test does after the packages are there: checks, builds, tests, one closing line of counts.
 
-Each step prints one line with its seconds and keeps its output in build/test-logs/; only failing output is shown.
-All processes are children of this one and end with it.
+First the builds, which use every core; then everything that may run beside others, several steps at a time, the longest
+first; then what is measured alone. Each step prints one line with its seconds and keeps its output in build/test-logs/; only
+failing output is shown. All processes are children of this one and end with it.
 """
 import argparse
+import contextlib
+import functools
 import json
 import os
 import re
@@ -11,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import xml.etree.ElementTree as ElementTree
 from concurrent.futures import ThreadPoolExecutor
@@ -23,11 +27,11 @@ from stand import ROOT
 
 BUILD = ROOT / "build"
 ASAN = ROOT / "build-asan"
-CLANG = ROOT / "build-clang"
+CLANG = ROOT / "build-fuzz"       # where tools/fuzz looks for its targets
 LOGS = BUILD / "test-logs"
 SHOWN_LINES = 80
 STEP_TIMEOUT_S = 900
-BROWSER_TIMEOUT_S = 240     # for one file of tests/browser
+BROWSER_TIMEOUT_S = 600     # for one file of tests/browser
 SANITIZERS = {
     "ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1",
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
@@ -35,7 +39,7 @@ SANITIZERS = {
 
 
 class Counts:
-    """Passed and failed so far, and the names of what failed or was left out."""
+    """Passed and failed, and the names of what failed or was left out: of one step, or of all."""
 
     def __init__(self):
         self.passed = 0
@@ -50,6 +54,15 @@ class Counts:
             self.failed += 1
             self.names.append(name)
 
+    def add_all(self, other):
+        self.passed += other.passed
+        self.failed += other.failed
+        self.names += other.names
+        self.skipped += other.skipped
+
+    def __str__(self):
+        return f"{self.passed} passed, {self.failed} failed"
+
 
 def environment(extra=None):
     """Ours, without what would change the builds or the tests behind our back."""
@@ -61,24 +74,36 @@ def environment(extra=None):
     return env
 
 
+CHILDREN = set()
+
+
 def run(argv, log, env=None, timeout=STEP_TIMEOUT_S):
     """Runs to the end with output in the log; the exit status, or a text when it was ended for taking too long."""
     with open(log, "ab") as out:
         child = subprocess.Popen([str(a) for a in argv], cwd=ROOT, env=environment(env), stdin=subprocess.DEVNULL,
                                  stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
                                  preexec_fn=throwaway_pg.end_with_parent(signal.SIGTERM))
+        CHILDREN.add(child)
         try:
             return child.wait(timeout)
         except BaseException as problem:
-            os.killpg(child.pid, signal.SIGTERM)
-            try:
-                child.wait(20)
-            except subprocess.TimeoutExpired:
-                os.killpg(child.pid, signal.SIGKILL)
-                child.wait()
+            end(child)
             if isinstance(problem, subprocess.TimeoutExpired):
                 return f"ended after {timeout} s"
             raise
+        finally:
+            CHILDREN.discard(child)
+
+
+def end(child):
+    """Ends a child and what it started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGTERM)
+        try:
+            child.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
 
 
 def show(log, lines=SHOWN_LINES):
@@ -90,49 +115,82 @@ def show(log, lines=SHOWN_LINES):
         print("    " + line)
 
 
+class Step:
+    """One step: what it counted, its words, and the logs to show when it failed."""
+
+    def __init__(self, name, log):
+        self.name = name
+        self.log = log
+        self.counts = Counts()
+        self.words = None
+        self.shown = []
+
+    def run(self, argv, env=None, timeout=STEP_TIMEOUT_S):
+        return run(argv, self.log, env, timeout)
+
+    def judge(self, status, lines=SHOWN_LINES, log=None):
+        """The step counts as one: fine with exit status 0."""
+        self.counts.add(status == 0, self.name)
+        self.words = "ok" if status == 0 else f"FAILED ({status})"
+        if status != 0:
+            self.shown.append((log or self.log, lines))
+
+
 class Steps:
-    """Numbered steps with one progress line each."""
+    """Numbered steps with one line each."""
 
     def __init__(self, counts):
         self.counts = counts
         self.number = 0
+        self._lock = threading.Lock()
 
-    def begin(self, name):
-        self.number += 1
+    def step(self, name, work, alone=True):
+        """Does work(step); whether nothing failed. alone: its line begins when it does, not when it is over."""
+        with self._lock:
+            self.number += 1
+            number = self.number
         slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-        log = LOGS / f"{self.number:02}-{slug}.log"
-        log.unlink(missing_ok=True)
-        print(f"{self.number:2}. {name} ...", end=" ", flush=True)
-        return log, time.monotonic()
+        step = Step(name, LOGS / f"{number:02}-{slug}.log")
+        head = f"{number:2}. {name} ..."
+        if alone:
+            print(head, end=" ", flush=True)
+        started = time.monotonic()
+        work(step)
+        with self._lock:
+            print(*[] if alone else [head], f"{step.words or step.counts} ({time.monotonic() - started:.1f} s)", flush=True)
+            for log, lines in step.shown:
+                show(log, lines)
+            self.counts.add_all(step.counts)
+        return step.counts.failed == 0
 
-    def end(self, started, words):
-        print(f"{words} ({time.monotonic() - started:.1f} s)", flush=True)
+    def side_by_side(self, jobs):
+        """Does [(name, work)] several at a time, in this order."""
+        with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+            try:
+                for done in [pool.submit(self.step, name, work, alone=False) for name, work in jobs]:
+                    done.result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                for child in list(CHILDREN):
+                    end(child)
+                raise
 
-    def check(self, name, argv, env=None):
-        """A step that counts as one: fine with exit status 0."""
-        log, started = self.begin(name)
-        status = run(argv, log, env)
-        self.end(started, "ok" if status == 0 else f"FAILED ({status})")
-        if status != 0:
-            show(log)
-        self.counts.add(status == 0, name)
-        return status == 0
 
-    def build(self, name, folder, profile=None):
-        """Configures if need be and compiles; warnings fail it even where they are not errors."""
-        log, started = self.begin(name)
-        status = configure(folder, profile, log)
-        if status == 0:
-            # a log of its own, so that a failure is not shown among the lines of the configuration
-            log = log.with_suffix(".ninja.log")
-            status = run(["ninja", "-k", "20", "-C", folder], log)
-        if status == 0 and re.search(r"(?m)^\S+:\d+(:\d+)?: warning: ", log.read_text(errors="replace")):
-            status = "warnings"
-        self.end(started, "ok" if status == 0 else f"FAILED ({status})")
-        if status != 0:
-            show(log)
-        self.counts.add(status == 0, name)
-        return status == 0
+def check(argv, step, env=None):
+    """A program that tells by its exit status."""
+    step.judge(step.run(argv, env))
+
+
+def build(folder, profile, step):
+    """Configures if need be and compiles; warnings fail it even where they are not errors."""
+    log, status = step.log, configure(folder, profile, step.log)
+    if status == 0:
+        # a log of its own, so that a failure is not shown among the lines of the configuration
+        log = log.with_suffix(".ninja.log")
+        status = run(["ninja", "-k", "20", "-C", folder], log)
+    if status == 0 and re.search(r"(?m)^\S+:\d+(:\d+)?: warning: ", log.read_text(errors="replace")):
+        status = "warnings"
+    step.judge(status, log=log)
 
 
 def configure(folder, profile, log):
@@ -167,97 +225,48 @@ def count_unit(result, counts):
         counts.add(not bad, f"{result['name']}: {result.get('result')}")
 
 
-def meson_tests(steps, name, folder, arguments, conninfo, jobs=2):
+def meson_tests(folder, arguments, conninfo, step, jobs=2):
     """Runs meson tests of a built folder and counts their cases."""
-    log, started = steps.begin(name)
-    json_log = folder / "meson-logs" / "testlog.json"
+    base = f"testlog-{step.log.stem}"
+    json_log = folder / "meson-logs" / f"{base}.json"
     json_log.unlink(missing_ok=True)
-    status = run(["meson", "test", "-C", folder, "--no-rebuild", "--print-errorlogs", "--num-processes", str(jobs),
-                  "-t", "4", *arguments], log, {"CMOCKA_MESSAGE_OUTPUT": "TAP", "BF_TEST_CONNINFO": conninfo})
-    counts = steps.counts
-    before = (counts.passed, counts.failed)
+    status = step.run(["meson", "test", "-C", folder, "--no-rebuild", "--print-errorlogs", "--num-processes", str(jobs),
+                       "--logbase", base, "-t", "4", *arguments],
+                      {"CMOCKA_MESSAGE_OUTPUT": "TAP", "BF_TEST_CONNINFO": conninfo})
+    counts = step.counts
     if json_log.exists():
         for line in json_log.read_text(encoding="utf-8", errors="replace").splitlines():
             count_unit(json.loads(line), counts)
-    passed, failed = counts.passed - before[0], counts.failed - before[1]
-    if (status != 0 and not failed) or passed + failed == 0:
-        counts.add(False, f"{name}: status {status}, {passed} tests")
-        failed += 1
-    steps.end(started, f"{passed} passed, {failed} failed")
-    if failed:
-        show(log)
+    if (status != 0 and not counts.failed) or counts.passed + counts.failed == 0:
+        counts.add(False, f"{step.name}: status {status}, {counts.passed} tests")
+    if counts.failed:
+        step.shown.append((step.log, SHOWN_LINES))
 
 
-# Several daemons at once, in two lanes, beside them one that mostly waits; but the rate is measured alone, on a calm machine.
-TOGETHER = "tests/system/test_together.py"
-TOGETHER_TOO = "tests/system/test_enrichment_together.py"
-PATIENT = "tests/system/test_alerts_run.py"
-KILLS, RATE = f"{TOGETHER}::test_thirty_kills", f"{TOGETHER}::test_the_rate_holds_over_two_daemons"
-CROWDS = [[KILLS], [TOGETHER_TOO, TOGETHER, f"--deselect={KILLS}", f"--deselect={RATE}"], [PATIENT]]
-# The others in four lanes that take about as long as each other: two work, two mostly wait.
-LANES = [["test_months.py", "test_service.py", "test_tools.py", "test_sandbox.py", "test_http.py", "test_enrichment_faults.py"],
-         ["test_resolution.py", "test_generation.py", "test_quota.py", "test_start.py", "test_enrichment.py", "test_compat.py",
-          "test_seeds.py", "test_verify.py"],
-         ["test_alerts.py", "test_alerts_webhook.py", "test_timer.py"]]
-
-
-def lanes():
-    """The files of tests/system but those of several daemons, in lanes; a new file goes into the last."""
-    taken = [f"tests/system/{name}" for lane in LANES for name in lane]
-    rest = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "tests" / "system").glob("test_*.py"))
-    return [[f"tests/system/{name}" for name in lane] for lane in LANES] + \
-        [[name for name in rest if name not in [*taken, TOGETHER, TOGETHER_TOO, PATIENT]]]
-
-
-def pytests(steps, name, arguments, build, conninfo, none_is_fine, groups=(("tests/system",),)):
-    """Runs pytest over groups of files of tests/system, side by side, and counts from their reports."""
-    log, started = steps.begin(name)
-    before = (steps.counts.passed, steps.counts.failed)
-    logs = [log.with_name(f"{log.stem}-{i + 1}.log") if len(groups) > 1 else log for i in range(len(groups))]
-    with ThreadPoolExecutor(len(groups)) as pool:
-        statuses = list(pool.map(lambda pair: pytest_once(pair[0], pair[1], arguments, build, conninfo), zip(groups, logs)))
-    bad = [one for one, status in zip(logs, statuses) if count_pytest(steps, name, one, status, none_is_fine)]
-    steps.end(started, f"{steps.counts.passed - before[0]} passed, {steps.counts.failed - before[1]} failed")
-    for one in bad:
-        show(one, 3 * SHOWN_LINES)
-
-
-def pytest_once(files, log, arguments, build, conninfo):
-    """One pytest over some files; its exit status."""
-    report = log.with_suffix(".xml")
-    report.unlink(missing_ok=True)
-    log.unlink(missing_ok=True)
-    return run(["/usr/bin/python3", "-B", "-m", "pytest", *files, "-p", "no:cacheprovider", "-rs", "-q", "--color=no",
-                f"--junitxml={report}", f"--basetemp={LOGS / (log.stem + '.tmp')}", *arguments], log,
-               {"BF_BUILD": str(build), "BF_TEST_CONNINFO": conninfo}, timeout=2 * STEP_TIMEOUT_S)
-
-
-def count_pytest(steps, name, log, status, none_is_fine):
-    """Counts one report; how many failed."""
-    report = log.with_suffix(".xml")
-    counts = steps.counts
-    failed = 0
+def pytest(arguments, build_folder, conninfo, step, none_is_fine=False):
+    """Runs pytest and counts from its report."""
+    report = step.log.with_suffix(".xml")
+    status = step.run(["/usr/bin/python3", "-B", "-m", "pytest", "-p", "no:cacheprovider", "-rs", "-q", "--color=no",
+                       f"--junitxml={report}", f"--basetemp={LOGS / (step.log.stem + '.tmp')}", *arguments],
+                      {"BF_BUILD": str(build_folder), "BF_TEST_CONNINFO": conninfo}, 2 * STEP_TIMEOUT_S)
+    counts = step.counts
     if report.exists():
         for case in ElementTree.parse(report).getroot().iter("testcase"):
             title = f"{case.get('classname')}.{case.get('name')}"
             if case.find("skipped") is not None:
                 counts.skipped.append(title)
-                continue
-            ok = case.find("failure") is None and case.find("error") is None
-            counts.add(ok, title)
-            failed += not ok
-    nothing = status == 5 and none_is_fine
-    if status != 0 and not failed and not nothing:
-        counts.add(False, f"{name}: pytest ended with {status}")
-        failed += 1
-    return failed
+            else:
+                counts.add(case.find("failure") is None and case.find("error") is None, title)
+    nothing = status == 5 and none_is_fine      # pytest's status for "no test was selected"
+    if status != 0 and not counts.failed and not nothing:
+        counts.add(False, f"{step.name}: pytest ended with {status}")
+    if counts.failed:
+        step.shown.append((step.log, 3 * SHOWN_LINES))
 
 
-def browser(steps, build, conninfo):
+def browser(conninfo, step):
     """Runs the tests of the dashboard in Chromium and counts them."""
-    log, started = steps.begin("dashboard in a browser")
-    counts, env = steps.counts, {"BF_BUILD": str(build), "BF_TEST_CONNINFO": conninfo}
-    before, bad = (counts.passed, counts.failed), []
+    counts, env = step.counts, {"BF_BUILD": str(BUILD), "BF_TEST_CONNINFO": conninfo}
     try:
         for path, one, status, found in browser_tests.run_all(lambda argv, log: run(argv, log, env, BROWSER_TIMEOUT_S), LOGS):
             for name, how in found:
@@ -269,14 +278,11 @@ def browser(steps, build, conninfo):
             if (status != 0 and not failed) or not found:
                 counts.add(False, f"{path.stem}: ended with {status}")
             if status != 0 or not found:
-                bad.append(one)
+                step.shown.append((one, 2 * SHOWN_LINES))
     except node_packages.NodeError as problem:
-        log.write_text(f"{problem}\n", encoding="utf-8")
+        step.log.write_text(f"{problem}\n", encoding="utf-8")
         counts.add(False, "dashboard in a browser")
-        bad.append(log)
-    steps.end(started, f"{counts.passed - before[0]} passed, {counts.failed - before[1]} failed")
-    for one in bad:
-        show(one, 2 * SHOWN_LINES)
+        step.shown.append((step.log, SHOWN_LINES))
 
 
 def arguments(argv):
@@ -284,58 +290,75 @@ def arguments(argv):
     p.add_argument("--fast", action="store_true", help="gcc build only: no clang, no sanitizers, no slow tests")
     p.add_argument("-k", metavar="EXPR", help="only the system tests that match (pytest -k), on the gcc build")
     p.add_argument("--browser", action="store_true", help="only the dashboard's tests in Chromium, on the gcc build")
-    p.add_argument("-x", action="store_true", help="stop the system tests at the first failure")
     return p.parse_args(argv)
 
 
+# How many steps at a time, and those of the system tests that take longest, so that these begin first; a new file goes last.
+SIDE_BY_SIDE = 5
+TOGETHER = "test_together.py"
+KILLS, RATE = f"tests/system/{TOGETHER}::test_thirty_kills", f"tests/system/{TOGETHER}::test_the_rate_holds_over_two_daemons"
+LONG_FIRST = ["test_alerts_run.py", TOGETHER, "test_alerts.py", "test_months.py", "test_seeds.py", "test_timer.py",
+              "test_alerts_webhook.py", "test_enrichment.py", "test_verify.py", "test_resolution.py",
+              "test_enrichment_faults.py", "test_events.py", "test_service.py", "test_http.py", "test_ctl.py"]
+
+
+def system_tests(marks, conninfo):
+    """[(name, work)]: each file of tests/system, and the one test that takes longest by itself."""
+    def one(arguments):
+        return functools.partial(pytest, [*arguments, "-m", marks], BUILD, conninfo, none_is_fine=True)
+    names = sorted((path.name for path in (ROOT / "tests" / "system").glob("test_*.py")),
+                   key=lambda name: (LONG_FIRST.index(name) if name in LONG_FIRST else len(LONG_FIRST), name))
+    apart = {TOGETHER: [f"--deselect={KILLS}", f"--deselect={RATE}"]}
+    return [("system: thirty kills", one([KILLS]))] + \
+        [("system: " + name[len("test_"):-len(".py")], one([f"tests/system/{name}", *apart.get(name, [])])) for name in names]
+
+
+def builds(full, steps):
+    """{folder: whether it is there to be tested}; these use every core, so one after the other."""
+    wanted = {"gcc": (BUILD, None)}
+    if full:
+        wanted.update({"sanitizers": (ASAN, "asan.ini"), "clang, for fuzzing": (CLANG, "fuzz.ini")})
+    return {folder: steps.step(f"build with {name}", functools.partial(build, folder, profile))
+            for name, (folder, profile) in wanted.items()}
+
+
 def test_all(options, steps, cluster):
-    """Every step in order; what needs a build that failed is not run, the failed build is in the counts."""
+    """Every step; what needs a build that failed is not run, the failed build is in the counts."""
     conninfo = cluster.conninfo("backfill_test", tcp=True)
-    system = ["-k", options.k] if options.k else []
-    system += ["-x"] if options.x else []
-    full = not options.fast and not options.k
-    built = steps.build("build with gcc", BUILD)
-    if options.browser:
-        if built:
-            browser(steps, BUILD, conninfo)
+    if options.browser or options.k:
+        if builds(False, steps)[BUILD]:
+            steps.step("system tests" if options.k else "dashboard in a browser",
+                       functools.partial(pytest, ["tests/system", "-k", options.k, "-m", "not valgrind"], BUILD, conninfo)
+                       if options.k else functools.partial(browser, conninfo))
         return
-    if not options.k:
-        steps.check("check rooms", ["tools/check-rooms"])
-        steps.check("check house", ["tools/check-house"])
-    asan = full and steps.build("build with sanitizers", ASAN, "asan.ini")
-    if full:
-        steps.build("build with clang", CLANG, "clang.ini")
-        if asan:
-            meson_tests(steps, "unit tests, sanitized", ASAN, ["--suite", "unit"], conninfo)
-        if built and other_suites():
-            meson_tests(steps, "other suites", BUILD, ["--no-suite", "unit"], conninfo)
-    elif built and not options.k:
-        meson_tests(steps, "unit tests", BUILD, ["--suite", "unit"], conninfo)
-    if not built or not any((ROOT / "tests" / "system").glob("test_*.py")):
+    for name in ("rooms", "house"):
+        steps.step(f"check {name}", functools.partial(check, [f"tools/check-{name}"]))
+    full = not options.fast
+    built = builds(full, steps)
+    if not built[BUILD]:
         return
-    steps.check("npm packages of the tests", ["/usr/bin/python3", "-B", "tools/lib/node_packages.py"])
-    marks = "not valgrind and not slow" if options.fast else "not valgrind"
-    if options.k:
-        pytests(steps, "system tests", ["-m", marks, *system], BUILD, conninfo, True)
-        return
-    pytests(steps, "several daemons", ["-m", marks, *system], BUILD, conninfo, options.fast, CROWDS)
-    pytests(steps, "the rate, measured alone", ["-m", marks, *system], BUILD, conninfo, False, [[RATE]])
-    pytests(steps, "system tests", ["-m", marks, *system], BUILD, conninfo, False, lanes())
+    steps.step("npm packages of the tests", functools.partial(check, ["/usr/bin/python3", "-B", "tools/lib/node_packages.py"]))
+    tests = system_tests("not valgrind" if full else "not valgrind and not slow", conninfo)
     if full:
-        browser(steps, BUILD, conninfo)
-    if asan:
-        pytests(steps, "system tests, sanitized", ["-m", "asan", *system], ASAN, conninfo, True)
+        jobs = [*tests[:1], ("dashboard in a browser", functools.partial(browser, conninfo)), *tests[1:]]
+        jobs += [("simulation", functools.partial(meson_tests, BUILD, ["--no-suite", "unit"], conninfo)),
+                 ("a month under valgrind", functools.partial(pytest, ["tests/system", "-m", "valgrind"], BUILD, conninfo))]
+        jobs += [("static analysis", functools.partial(check, ["tools/lint", "--short"])),
+                 ("torture", functools.partial(check, ["tools/torture", "--short"],
+                                               env={"BF_BUILD": str(BUILD), "BF_TEST_CONNINFO": conninfo}))]
+        if built[CLANG]:
+            jobs[1:1] = [("fuzzing", functools.partial(check, ["tools/fuzz", "--jobs", "1"]))]
+        if built[ASAN]:
+            jobs[1:1] = [("unit tests, sanitized", functools.partial(meson_tests, ASAN, ["--suite", "unit"], conninfo))]
+            jobs += [("system tests, sanitized", functools.partial(pytest, ["tests/system", "-m", "asan"], ASAN, conninfo))]
+    else:
+        jobs = [("unit tests", functools.partial(meson_tests, BUILD, ["--suite", "unit"], conninfo)), *tests]
+    steps.side_by_side(jobs)
+    # these judge how long things take
     if full:
-        pytests(steps, "system tests under valgrind", ["-m", "valgrind", *system], BUILD, conninfo, True)
-
-
-def other_suites():
-    """True when the plain build has tests outside the suite `unit` (benchmarks are none)."""
-    out = subprocess.run(["meson", "introspect", "--tests", str(BUILD)], capture_output=True, text=True, check=False,
-                         env=environment())
-    if out.returncode != 0:
-        return False
-    return any(not any(s.split(":")[-1] == "unit" for s in t["suite"]) for t in json.loads(out.stdout))
+        steps.step("campaigns of faults", functools.partial(check, ["tools/faults", "--all", "--short", "--jobs", "3"],
+                                                            env={"BF_BUILD": str(BUILD)}))
+    steps.step("the rate, measured alone", functools.partial(pytest, [RATE], BUILD, conninfo))
 
 
 def main(argv):

@@ -8,9 +8,11 @@ As a module: `Cluster(dir)` with start(), stop(), kill(), conninfo(). Runs as ro
 the user postgres, since PostgreSQL refuses root. UTF-8 with C.UTF-8, so that trigrams work for every script;
 not durable on purpose (fsync off). Standard library only.
 """
+import contextlib
 import ctypes
 import os
 import pwd
+import random
 import re
 import shutil
 import signal
@@ -25,6 +27,7 @@ START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 30
 SOCKET_PATH_MAX = 90    # a socket's path may have 107 bytes; the file name takes up to 17 of them
 SERVER_USER = "postgres"
+PORTS_FROM = 12000
 
 SETTINGS = {
     "fsync": "off",
@@ -60,7 +63,16 @@ def bindir():
 
 
 def free_port():
-    """A TCP port on 127.0.0.1 that nobody listens on now."""
+    """A TCP port on 127.0.0.1 that nobody uses now. Not of those that outgoing connections get: it may be wanted again after
+    a restart, and is to be free then."""
+    try:
+        first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()[0])
+    except (OSError, ValueError, IndexError):
+        first = 0
+    for port in random.SystemRandom().sample(range(PORTS_FROM, first), 100) if first > PORTS_FROM + 1000 else ():
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.bind(("127.0.0.1", port))
+            return port
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]

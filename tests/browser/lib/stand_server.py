@@ -35,7 +35,7 @@ class Server:
         self._pg = harness.session_pg()
         self._db = self._pg.database()
         self._sandbox = stand.Sandbox(folder)
-        self._maker = harness.Stand(folder, self._db.conninfo, self._sandbox.url)
+        self._maker = harness.Stand(folder, self._db, self._sandbox.url)
         self._daemon = None
         self._relay = None
 
