@@ -271,7 +271,7 @@ def test_the_limits(daemon, db, stream):
 def test_idle(daemon, db, stream):
     """LISTEN is there as long as a reader is; a reader gets a heartbeat, and no deadline of the interface ends his stream."""
     d = daemon()
-    listening = "SELECT query FROM pg_stat_activity WHERE application_name = 'backfilld locks' AND query ~ 'LISTEN'"
+    listening = "SELECT query FROM pg_stat_activity WHERE application_name = 'backfilld locks' AND query ~ 'LISTEN' AND datname = current_database()"
     r = stream(d)
     wait_until(lambda: db.column(listening) == ['LISTEN "backfill_events"'] or db.column(listening), 5, "it listens")
     wait_until(lambda: r.comments >= 1, HEARTBEAT_S + 5, "a heartbeat")

@@ -257,7 +257,8 @@ def test_killed_while_writing(daemon, db, sandbox, stage, table):
     with table_held(db, table):
         d.schedule(batch_size=1)
         wait_row(db, 2024, 12, stage=stage)
-        wait_until(lambda: db.value("SELECT count(*) FROM pg_locks WHERE NOT granted") > 0, 30, "the write waiting")
+        wait_until(lambda: db.value("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                                    " AND datname = current_database()") > 0, 30, "the write waiting")
         d.kill9()
     d.restart()
     row = wait_done(db, 2024, 12)

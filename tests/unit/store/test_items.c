@@ -71,8 +71,8 @@ static void orphans_are_taken_at_the_second_look(void **state)
 	assert_int_equal(take(one, BF_ITEM_EDITION, 9), 0);
 	assert_string_equal(db_text("SELECT orphaned_at FROM enrichment_queue"), "");
 	node_free(two);
-	while (db_int("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = "
-		      "1112949070") > 1)
+	while (db_int("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 1112949070"
+		      " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())") > 1)
 		;
 	assert_int_equal(take(one, BF_ITEM_EDITION, 9), 0);
 	assert_int_equal(db_int("SELECT count(orphaned_at) FROM enrichment_queue"), 1);
