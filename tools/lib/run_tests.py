@@ -346,18 +346,19 @@ def test_all(options, steps, cluster):
         jobs += [("static analysis", functools.partial(check, ["tools/lint", "--short"])),
                  ("torture", functools.partial(check, ["tools/torture", "--short"],
                                                env={"BF_BUILD": str(BUILD), "BF_TEST_CONNINFO": conninfo}))]
-        if built[CLANG]:
-            jobs[1:1] = [("fuzzing", functools.partial(check, ["tools/fuzz", "--jobs", "1"]))]
         if built[ASAN]:
             jobs[1:1] = [("unit tests, sanitized", functools.partial(meson_tests, ASAN, ["--suite", "unit"], conninfo))]
             jobs += [("system tests, sanitized", functools.partial(pytest, ["tests/system", "-m", "asan"], ASAN, conninfo))]
     else:
         jobs = [("unit tests", functools.partial(meson_tests, BUILD, ["--suite", "unit"], conninfo)), *tests]
     steps.side_by_side(jobs)
-    # these judge how long things take
     if full:
-        steps.step("campaigns of faults", functools.partial(check, ["tools/faults", "--all", "--short", "--jobs", "3"],
-                                                            env={"BF_BUILD": str(BUILD)}))
+        # the campaigns judge how long things take, and mostly wait; fuzzing takes what they leave
+        jobs = [("campaigns of faults", functools.partial(check, ["tools/faults", "--all", "--short", "--jobs", "3"],
+                                                          env={"BF_BUILD": str(BUILD)}))]
+        if built[CLANG]:
+            jobs.append(("fuzzing", functools.partial(check, ["tools/fuzz", "--jobs", "2"])))
+        steps.side_by_side(jobs)
     steps.step("the rate, measured alone", functools.partial(pytest, [RATE], BUILD, conninfo))
 
 
