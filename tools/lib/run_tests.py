@@ -46,6 +46,7 @@ class Counts:
         self.failed = 0
         self.names = []
         self.skipped = []
+        self.repeated = []      # what failed beside others, and was done again alone
 
     def add(self, ok, name):
         if ok:
@@ -145,7 +146,8 @@ class Steps:
         self._lock = threading.Lock()
 
     def step(self, name, work, alone=True):
-        """Does work(step); whether nothing failed. alone: its line begins when it does, not when it is over."""
+        """Does work(step); whether nothing failed. alone: its line begins when it does, not when it is over; if it is not alone
+        and something fails, that is shown but not counted yet, for it will be done again."""
         with self._lock:
             self.number += 1
             number = self.number
@@ -160,20 +162,26 @@ class Steps:
             print(*[] if alone else [head], f"{step.words or step.counts} ({time.monotonic() - started:.1f} s)", flush=True)
             for log, lines in step.shown:
                 show(log, lines)
-            self.counts.add_all(step.counts)
+            if alone or not step.counts.failed:
+                self.counts.add_all(step.counts)
+            else:
+                self.counts.repeated += step.counts.names
         return step.counts.failed == 0
 
     def side_by_side(self, jobs):
-        """Does [(name, work)] several at a time, in this order."""
+        """Does [(name, work)] several at a time, in this order; what fails is done once more, alone: then it counts. A machine
+        that is short of time is no defect; what was repeated is told at the end."""
         with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
             try:
-                for done in [pool.submit(self.step, name, work, alone=False) for name, work in jobs]:
-                    done.result()
+                under_way = [pool.submit(self.step, name, work, alone=False) for name, work in jobs]
+                failed = [job for job, done in zip(jobs, under_way) if not done.result()]
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 for child in list(CHILDREN):
                     end(child)
                 raise
+        for name, work in failed:
+            self.step(f"{name}, again alone", work)
 
 
 def check(argv, step, env=None):
@@ -387,6 +395,8 @@ def main(argv):
             cluster.remove()
     for name in counts.skipped:
         print(f"skipped: {name}")
+    for name in counts.repeated:
+        print(f"repeated: {name} failed beside others")
     for name in counts.names:
         print(f"failed: {name}")
     print(f"logs: {LOGS.relative_to(ROOT)}, {time.monotonic() - started:.0f} s in all")
