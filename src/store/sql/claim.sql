@@ -5,6 +5,18 @@
 -- serialises all writers. `outages`: how often in a row the month could ask nobody, since its books
 -- were stored, it failed otherwise, or an operator touched it; each wait is longer than the last.
 
+-- part: claimed_month
+m.year, m.month, m.fence, m.job_id, m.stage, m.claimed_from, m.retry_count, m.round,
+	m.isbndb_calls, (
+		SELECT count(*) FROM backfill_events e
+		WHERE e.year = m.year AND e.month = m.month AND e.event = 'outage' AND e.id > (
+			SELECT coalesce(max(o.id), 0) FROM backfill_events o
+			WHERE o.year = m.year AND o.month = m.month AND (o.event LIKE 'operator_%'
+				OR o.event IN ('merged', 'failure', 'attempts_spent')))) AS outages,
+	coalesce(j.batch_size, m.batch_size, 20) AS batch_size,
+	coalesce(j.prompt_variant, m.prompt_variant, 'baseline') AS prompt_variant,
+	j.model_override, coalesce(j.max_quota, 0) AS max_quota, false AS dry_run, 1 AS last_step
+
 -- name: claim
 WITH pause AS MATERIALIZED (
 	SELECT coalesce(note, '') AS note FROM backfill_control
@@ -72,17 +84,7 @@ WITH pause AS MATERIALIZED (
 	ORDER BY m.year DESC, m.month DESC
 	RETURNING 1
 )
-SELECT m.year, m.month, m.fence, m.job_id, m.stage, m.claimed_from, m.retry_count, m.round,
-	m.isbndb_calls, (
-		SELECT count(*) FROM backfill_events e
-		WHERE e.year = m.year AND e.month = m.month AND e.event = 'outage' AND e.id > (
-			SELECT coalesce(max(o.id), 0) FROM backfill_events o
-			WHERE o.year = m.year AND o.month = m.month AND (o.event LIKE 'operator_%'
-				OR o.event IN ('merged', 'failure', 'attempts_spent')))) AS outages,
-	coalesce(j.batch_size, m.batch_size, 20) AS batch_size,
-	coalesce(j.prompt_variant, m.prompt_variant, 'baseline') AS prompt_variant,
-	j.model_override, coalesce(j.max_quota, 0) AS max_quota, false AS dry_run, 1 AS last_step,
-	m.status, m.books_generated, m.isbns_resolved, m.isbns_queued, m.resolution_rate,
+SELECT m.status, m.books_generated, m.isbns_resolved, m.isbns_queued, m.resolution_rate,
 	m.error_message, m.gemini_calls, m.xai_calls, m.cost_usd, m.owner,
 	m.prompt_variant AS own_variant, backfill_time(m.started_at) AS started_at,
 	backfill_time(m.completed_at) AS completed_at,
@@ -90,7 +92,8 @@ SELECT m.year, m.month, m.fence, m.job_id, m.stage, m.claimed_from, m.retry_coun
 	c.processing + f.n AS total_processing, c.completed AS total_completed,
 	c.failed - f.failed AS total_failed, c.retry - f.retry AS total_retry, c.total AS total_all,
 	(SELECT count(*) FROM matching x WHERE x.id NOT IN (SELECT id FROM moved)) AS skipped,
-	(SELECT note FROM pause) AS paused
+	(SELECT note FROM pause) AS paused,
+	-- use: claimed_month
 FROM counts c
 CROSS JOIN (
 	SELECT count(*) AS n, count(*) FILTER (WHERE claimed_from = 'pending') AS pending,
@@ -177,23 +180,14 @@ WITH pause AS MATERIALIZED (
 	ORDER BY m.year DESC, m.month DESC
 	RETURNING 1
 )
-SELECT m.year, m.month, m.fence, m.job_id, m.stage, m.claimed_from, m.retry_count, m.round,
-	m.isbndb_calls, (
-		SELECT count(*) FROM backfill_events e
-		WHERE e.year = m.year AND e.month = m.month AND e.event = 'outage' AND e.id > (
-			SELECT coalesce(max(o.id), 0) FROM backfill_events o
-			WHERE o.year = m.year AND o.month = m.month AND (o.event LIKE 'operator_%'
-				OR o.event IN ('merged', 'failure', 'attempts_spent')))) AS outages,
-	coalesce(j.batch_size, m.batch_size, 20) AS batch_size,
-	coalesce(j.prompt_variant, m.prompt_variant, 'baseline') AS prompt_variant,
-	j.model_override, coalesce(j.max_quota, 0) AS max_quota, false AS dry_run, 1 AS last_step,
-	m.status, m.books_generated, m.isbns_resolved, m.isbns_queued, m.resolution_rate,
+SELECT m.status, m.books_generated, m.isbns_resolved, m.isbns_queued, m.resolution_rate,
 	m.error_message, m.gemini_calls, m.xai_calls, m.cost_usd, m.owner,
 	m.prompt_variant AS own_variant, backfill_time(m.started_at) AS started_at,
 	backfill_time(m.completed_at) AS completed_at,
 	backfill_time(m.next_attempt_at) AS next_attempt_at, c.*,
 	(SELECT count(*) FROM asked) - (SELECT count(*) FROM moved) AS skipped,
-	(SELECT note FROM pause) AS paused
+	(SELECT note FROM pause) AS paused,
+	-- use: claimed_month
 FROM counts c
 LEFT JOIN (moved m JOIN jobs j ON j.job_id = m.job_id) ON true
 ORDER BY m.year DESC, m.month DESC
@@ -276,16 +270,8 @@ SELECT CASE
 			THEN 'completed'
 		WHEN $1::int = 0 AND NOT EXISTS (SELECT FROM picked) THEN 'nothing'
 		ELSE 'in_flight' END AS result,
-	p.note, m.year, m.month, m.fence, m.job_id, m.stage, m.claimed_from, m.retry_count, m.round,
-	m.isbndb_calls, (
-		SELECT count(*) FROM backfill_events e
-		WHERE e.year = m.year AND e.month = m.month AND e.event = 'outage' AND e.id > (
-			SELECT coalesce(max(o.id), 0) FROM backfill_events o
-			WHERE o.year = m.year AND o.month = m.month AND (o.event LIKE 'operator_%'
-				OR o.event IN ('merged', 'failure', 'attempts_spent')))) AS outages,
-	coalesce(j.batch_size, m.batch_size, 20) AS batch_size,
-	coalesce(j.prompt_variant, m.prompt_variant, 'baseline') AS prompt_variant,
-	j.model_override, coalesce(j.max_quota, 0) AS max_quota, false AS dry_run, 1 AS last_step
+	p.note,
+	-- use: claimed_month
 FROM (VALUES (1)) AS one (x)
 LEFT JOIN pause p ON true
 LEFT JOIN (moved m JOIN jobs j ON j.job_id = m.job_id) ON true
