@@ -379,7 +379,7 @@ static int name_similarity(const struct name *a, const struct name *b)
 		return 96;
 	if (a->n_words == 1 && b->n_words == 1)
 		return last_similarity(a->key, a->word[0].len, b->key, b->word[0].len) >= 86 &&
-				       a->word[0].len >= 6 ?
+				       a->word[0].len >= 6 && b->word[0].len >= 6 ?
 			       84 :
 			       0;
 	if (a->n_words == 1 || b->n_words == 1)
