@@ -217,15 +217,15 @@ def hostile_server(run):
     run.claim_all_the_time()
 
 
-def peak(run, d):
-    """The most memory that was ever resident."""
+def peak(run, d, limit=MEMORY_MIB):
+    """Notes the most memory ever resident, in MiB, which must stay below the limit."""
     if not d.running:
-        run.broken.append(f"the daemon ended: {d.log[-400:]}")
+        run.broken.append(f"{d.instance} ended: {d.log[-400:]}")
         return
     mib = d.rss_peak / 1024
     run.note(f"most memory resident: {mib:.0f} MiB")
-    if mib > MEMORY_MIB:
-        run.broken.append(f"{mib:.0f} MiB resident, more than {MEMORY_MIB}")
+    if mib > limit:
+        run.broken.append(f"{mib:.0f} MiB resident, more than {limit}")
 
 
 def answering_month(run, server, d, i, manner):

@@ -6,7 +6,7 @@ from stand import http, wait_until
 from steps import AIS, LOOKED_UP, SEARCHERS, hurry
 
 from faults import hostile_campaigns, names
-from faults.hostile_campaigns import LAST, closed, reopen
+from faults.hostile_campaigns import LAST, closed, peak, reopen
 
 FEW_BOOKS = 3
 SPARE = 4                       # months for what did not strike the first time
@@ -154,18 +154,6 @@ def judge_payments(run, out, _, counters):
             out.reasons.append(f"{name}: {counters[name]['requests']} requests, only {counted} counted")
 
 
-def memory(run, daemons, limit=MEMORY_MIB):
-    """Notes the most memory ever resident, which must stay below the limit."""
-    for d in daemons:
-        if not d.running:
-            run.broken.append(f"{d.instance} ended: {d.log[-400:]}")
-            continue
-        peak = d.rss_peak / 1024
-        run.note(f"most memory resident: {peak:.0f} MiB")
-        if peak > limit:
-            run.broken.append(f"{peak:.0f} MiB resident, more than {limit}")
-
-
 def pairs():
     """Every fault at every provider that can have it, those that close it apart."""
     for fault in (*EVERYWHERE, *OF_AN_AI):
@@ -214,7 +202,7 @@ def faults_alone(run):
     for faults in closing:
         one_month(run, d, i, faults, attempts=0)
         i += 1
-    memory(run, [d])
+    peak(run, d, MEMORY_MIB)
     set_faults(run, {})
     known_by(run, SEARCHERS)
     run.claim_all_the_time()
@@ -254,7 +242,7 @@ def faults_mixed(run):
     counters = run.sandbox.counters()["providers"]
     struck = sum(sum(c["by_fault"].values()) for c in counters.values())
     run.fault(f"{struck} answers of {sum(c['requests'] for c in counters.values())} spoilt", began, time.time(), costly=False)
-    memory(run, [d])
+    peak(run, d, MEMORY_MIB)
     items = {r["status"]: r["n"] for r in run.db.rows("SELECT status, count(*) AS n FROM enrichment_queue GROUP BY 1")}
     run.note(f"{struck} spoilt of {sum(c['requests'] for c in counters.values())} answers; items {items}")
     never = {f for p in (*AIS, *SEARCHERS) for f in mixture(p)} - {f for c in counters.values() for f in c["by_fault"]}
